@@ -1,0 +1,55 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Control
+ *
+ * The second socket: HTTP and JSON, as curl speaks it.
+ *
+ *   GET  /v1/status           what came in, went out, is held, was dropped and why
+ *   GET  /v1/chains           recent chains, newest first, one JSON object a line
+ *   GET  /v1/chains/ID        one chain, by any id that is in it
+ *   GET  /v1/spans?open       open spans, longest first, one a line
+ *   POST /v1/flush            ?level=journaled|delivered&timeout_ms=N: waits, then says the level
+ *
+ * Every object has "v": 1; within it fields are only added and never change type. 64-bit integers
+ * are strings, spans are OTLP/JSON.
+ *
+ * Owns: its socket and connections.  Borrows: all it shows.
+ */
+
+#include "daemon/base/error.h"
+#include "daemon/export/exporter.h"
+#include "daemon/ingest/listener.h"
+#include "daemon/trace/chains.h"
+#include "daemon/trace/recorder.h"
+
+#include <uv.h>
+
+enum {
+        _CONTROL_E_SUCCESS,
+
+        CONTROL_E_PATH,  /* the socket cannot be made there; errno tells why */
+        CONTROL_E_GROUP, /* no such group */
+};
+
+typedef struct Control Control;
+
+typedef struct ControlOptions {
+        const char *socket;
+        mode_t mode;
+        const char *group; /* or NULL */
+        Recorder *recorder;
+        Chains *chains;
+        Listener *listener;
+        Exporter *const *exporters;
+        size_t n_exporters;
+        const JournalReport *journal_report;
+        uint64_t start_unix_ns;
+        ErrorSink sink;
+} ControlOptions;
+
+int control_open(Control **controlp, uv_loop_t *loop, const ControlOptions *options);
+/* Answers the flushes whose time has come. Once a turn. */
+void control_turn(Control *control);
+void control_close(Control *control, void (*closed)(void *user), void *user);

@@ -1,0 +1,76 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Exporter
+ *
+ * Sends sealed batches to one collector and answers for each: delivered, or dropped and why. While
+ * the collector is away the batches wait in the journal; the exporter's queue is the recorder's.
+ *
+ * Owns: its connection, its request in flight.  Borrows: the loop, the Recorder.
+ */
+
+#include "daemon/base/error.h"
+#include "daemon/trace/recorder.h"
+
+#include <uv.h>
+
+typedef struct Exporter Exporter;
+
+typedef enum ExporterCompression {
+        EXPORTER_COMPRESSION_NONE,
+        EXPORTER_COMPRESSION_GZIP,
+} ExporterCompression;
+
+typedef struct ExporterHeader {
+        const char *name, *value;
+} ExporterHeader;
+
+enum {
+        _EXPORTER_E_SUCCESS,
+
+        EXPORTER_E_ENDPOINT, /* not an http:// URL with a host */
+};
+
+typedef struct ExporterOptions {
+        const char *name;
+        const char *endpoint; /* "http://localhost:4318": v1/traces or v1/logs is appended */
+        ExporterCompression compression;
+        uint64_t timeout_ns;                     /* of one request; 0: none */
+        uint32_t signals;                        /* bit BatchSignal */
+        const ExporterHeader *headers;           /* sent with every request */
+        size_t n_headers;
+        uint64_t retry_initial_ns, retry_max_ns; /* backoff */
+        const char *user_agent;                  /* "catenad/0.1.0 OTel-OTLP-Exporter-C/0.1.0" */
+        ErrorSink sink;
+} ExporterOptions;
+
+typedef enum ExporterState {
+        EXPORTER_IDLE,       /* nothing to send */
+        EXPORTER_SENDING,
+        EXPORTER_WAITING,    /* for the next try */
+} ExporterState;
+
+typedef struct ExporterStatus {
+        const char *name, *endpoint;
+        ExporterState state;
+        bool misconfigured;  /* the collector refuses what is sent, and would again */
+        uint64_t n_requests; /* sent in full */
+        uint64_t n_retries;
+        uint64_t n_bytes;    /* of bodies, as sent */
+        uint64_t next_try_unix_ns; /* of EXPORTER_WAITING */
+        char last_error[256]; /* "" while all is well: "503 Service Unavailable: busy" */
+} ExporterStatus;
+
+/* Checks an endpoint without opening anything: 0 or EXPORTER_E_ENDPOINT. */
+int exporter_check_endpoint(const char *endpoint);
+
+int exporter_open(Exporter **exporterp, uv_loop_t *loop, Recorder *recorder,
+                  const ExporterOptions *options);
+/* Something may have been sealed. Once a turn. */
+void exporter_wake(Exporter *exporter);
+/* Tries at once, whatever the backoff: used at shutdown and by a flush. */
+void exporter_hurry(Exporter *exporter);
+void exporter_status(const Exporter *exporter, ExporterStatus *status);
+/* Gives up the request in flight (the batch stays owed); `closed` runs when its memory is free. */
+void exporter_close(Exporter *exporter, void (*closed)(void *user), void *user);

@@ -1,0 +1,73 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Batch
+ *
+ * What closes joins the open batch of its signal. Sealing gives the batch to every exporter of that
+ * signal; it dies when each of them has answered. A batch refers to objects in the journal; its
+ * request is encoded when an exporter is about to send it.
+ *
+ * Owned by the recorder.  I/O: none.
+ */
+
+#include "daemon/base/buffer.h"
+#include "daemon/base/list.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct Recorder Recorder;
+
+typedef enum BatchSignal {
+        BATCH_TRACES,
+        BATCH_LOGS,
+        _BATCH_SIGNALS_N,
+} BatchSignal;
+
+enum {
+        BATCH_REQUEST_MAX = 4 * 1024 * 1024, /* bytes of one request */
+        BATCH_EXPORTERS_MAX = 32,
+};
+
+/* Why spans or logs were not delivered. X(symbol, value, name in status and metrics, meaning) */
+#define BATCH_DROPS(X)                                                                             \
+        X(REFUSED, 0, "collector_refused", "an answer that is never retried, such as 400 or 404")  \
+        X(PARTIAL, 1, "collector_rejected", "counted as rejected in a partial success")            \
+        X(TOO_LARGE, 2, "request_too_large", "a request over the size that may be sent")           \
+        X(NO_EXPORTER, 3, "no_exporter", "no exporter is configured for the signal")               \
+        X(EXPORTER_GONE, 4, "exporter_gone", "the exporter has left the configuration")            \
+        X(DAMAGED, 5, "journal_damaged", "the journal's bytes were damaged")
+
+typedef enum BatchDrop {
+#define BATCH_DROP_X(symbol, value, name, meaning) BATCH_DROP_##symbol = (value),
+        BATCH_DROPS(BATCH_DROP_X)
+#undef BATCH_DROP_X
+        _BATCH_DROPS_N,
+} BatchDrop;
+
+const char *batch_drop_name(BatchDrop drop);
+const char *batch_signal_name(BatchSignal signal); /* "traces", "logs" */
+
+typedef struct Batch {
+        BatchSignal signal;
+        uint64_t number;
+        uint32_t owing;    /* bit i: exporter i of the recorder owes an answer */
+        size_t n_objects;  /* spans or logs */
+        size_t n_bytes;    /* of their pieces */
+        List objects;      /* Span.link or Log.link, in the order in which they closed */
+        List link;         /* recorder.sealed[signal], oldest first */
+} Batch;
+
+/*
+ * Appends the body of an Export…ServiceRequest: each resource and scope once, every object under
+ * its own. Objects of the same session and scope keep their order.
+ */
+int batch_encode(const Batch *batch, const Recorder *recorder, Buffer *out);
+
+/* What an exporter did with a batch: delivered + all dropped = n_objects. */
+typedef struct BatchOutcome {
+        uint64_t n_delivered;
+        uint64_t n_dropped[_BATCH_DROPS_N];
+} BatchOutcome;

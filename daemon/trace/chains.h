@@ -1,0 +1,125 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Chains
+ *
+ * A chain is all contexts that share a correlation id, as a tree by cause, with their spans: a view
+ * for people, fed by the recorder, live or in a replay. It copies what it shows and never points
+ * into the journal. The oldest finished chain leaves first when the cap is reached, then the oldest
+ * of all.
+ *
+ * Spans that belong to no context form one chain a trace, under the trace's id.
+ *
+ * Owns: its chains.  Bound: max_bytes.  I/O: none.  Clock: passed in.
+ */
+
+#include "daemon/base/list.h"
+#include "proto/id.h"
+#include "proto/validate.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+        CHAINS_TEXT_MAX = 256,     /* bytes kept of a name or message; never splits a character */
+        CHAINS_CAUSES_MAX = 32,    /* causes kept of a context */
+        CHAINS_MAX_BYTES = 8 * 1024 * 1024,
+};
+
+typedef struct Chain Chain;
+typedef struct ChainContext ChainContext;
+typedef struct ChainSpan ChainSpan;
+typedef struct Chains Chains;
+
+struct Chain {
+        char *id; /* the correlation id, or the trace id in hex; NUL-terminated */
+        uint64_t start_unix_ns, end_unix_ns; /* of what it holds; end: the last seen */
+        size_t n_contexts, n_spans;
+        size_t n_open; /* spans and contexts that have not ended */
+        size_t n_errors;
+        size_t n_bytes;
+        List contexts; /* ChainContext.link, in the order of arrival */
+        List spans;    /* ChainSpan.link, in the order of arrival */
+        List link;     /* Chains: oldest first */
+};
+
+struct ChainContext {
+        Chain *chain;
+        char *context_id, *workflow_id, *session_id, *service; /* NULL: unset */
+        char **causation_ids; /* [n_causes] */
+        size_t n_causes;
+        uint32_t pid;
+        uint64_t start_unix_ns, end_unix_ns; /* end 0: it runs */
+        List checkpoints;                    /* ChainCheckpoint.link */
+        ChainContext **handle;               /* set to NULL when it is evicted */
+        List link;                           /* chain.contexts */
+};
+
+typedef struct ChainCheckpoint {
+        List link; /* context.checkpoints */
+        uint64_t time_unix_ns;
+        char name[];
+} ChainCheckpoint;
+
+struct ChainSpan {
+        Chain *chain;
+        ChainContext *context; /* or NULL */
+        uint8_t trace_id[ID_TRACE_SIZE], span_id[ID_SPAN_SIZE], parent_span_id[ID_SPAN_SIZE];
+        char *name, *status_message, *service;
+        char *end_reason; /* "process exited", "abandoned", "end lost"; NULL: its own END */
+        uint32_t kind, status_code, pid;
+        uint64_t start_unix_ns, end_unix_ns; /* end 0: it is open */
+        ChainSpan **handle;                  /* set to NULL when it is evicted */
+        List link;                           /* chain.spans */
+};
+
+int chains_new(Chains **chainsp, size_t max_bytes, uint64_t seed);
+Chains *chains_free(Chains *chains);
+
+/* ---- fed by the recorder ---- */
+
+typedef struct ChainsContextStart {
+        const char *context_id, *correlation_id; /* NUL-terminated, as all here; NULL: unset */
+        const char *workflow_id, *session_id, *service;
+        const char *const *causation_ids;
+        size_t n_causes;
+        uint32_t pid;
+        uint64_t start_unix_ns;
+} ChainsContextStart;
+
+/* *handle is where the caller keeps it: set here, and to NULL when it is evicted. */
+int chains_context_start(Chains *chains, ChainContext **handle, const ChainsContextStart *start);
+/* The rest does nothing for a handle that is NULL. */
+int chains_context_checkpoint(Chains *chains, ChainContext *context, const char *name, size_t size,
+                              uint64_t time_unix_ns);
+void chains_context_end(Chains *chains, ChainContext **handle, uint64_t end_unix_ns);
+
+/* From a START's summary. Without a context the span goes to its trace's chain. */
+int chains_span_start(Chains *chains, ChainSpan **handle, ChainContext *context,
+                      const ValidateSummary *summary, const char *service, uint32_t pid);
+/* A later fragment: a new name, a status, an exception. */
+int chains_span_update(Chains *chains, ChainSpan *span, const ValidateSummary *summary);
+/* It is closed: the handle is forgotten, the span stays. */
+void chains_span_end(Chains *chains, ChainSpan **handle, uint64_t end_unix_ns,
+                     const char *end_reason);
+/* The caller forgets the handle; the node stays as it is (its object is gone without an end). */
+void chains_forget(Chains *chains, ChainContext **context, ChainSpan **span);
+
+/* ---- asked by the control socket ---- */
+
+/* Newest first; NULL starts, NULL ends. */
+Chain *chains_newest(const Chains *chains);
+Chain *chains_before(const Chains *chains, const Chain *chain);
+/* By any id that is in it: correlation, context, trace (32 hex digits), span (16). Or NULL. */
+Chain *chains_find(const Chains *chains, const char *id);
+/* The context whose id is the first cause, if it is in this chain; else NULL: a root. */
+ChainContext *chains_cause(const Chains *chains, const ChainContext *context);
+
+typedef struct ChainsUsage {
+        size_t n_chains, n_bytes, max_bytes;
+        uint64_t n_evicted;
+} ChainsUsage;
+
+void chains_usage(const Chains *chains, ChainsUsage *usage);

@@ -1,0 +1,59 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Joining
+ *
+ * Protobuf merges by concatenation, so a span is the bytes of its fragments one behind the other:
+ * its START, the updates in the order they came, its END, then its context's attributes. That copy
+ * is all there is to it unless the pieces conflict (a key set twice, two names or statuses, a limit
+ * passed, a field unknown to our OTLP version). Then the span is rebuilt, once: the last value
+ * wins, limits leave dropped counts, unknown fields are removed and counted.
+ *
+ * I/O: none.  Pure.
+ */
+
+#include "daemon/base/buffer.h"
+#include "proto/validate.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct JoinPiece {
+        const uint8_t *data; /* a validated fragment */
+        size_t size;
+        bool closes; /* the daemon's own END: its status stands whatever came before */
+} JoinPiece;
+
+typedef struct JoinLimits {
+        uint32_t attributes;   /* of a span */
+        uint32_t events;
+        uint32_t links;
+        uint32_t nested;       /* attributes of an event or a link */
+        uint32_t value_length; /* characters, or bytes of a byte string; UINT32_MAX: unlimited */
+} JoinLimits;
+
+typedef struct JoinReport {
+        uint64_t n_unknown_fields; /* removed */
+        uint64_t n_dropped;        /* attributes, events and links over a limit */
+} JoinReport;
+
+/* Whether an attribute key stands twice in the pieces: exact, for when their blooms meet. */
+bool join_keys_repeat(const JoinPiece *pieces, size_t n_pieces);
+
+size_t join_size(const JoinPiece *pieces, size_t n_pieces);
+/* Appends the pieces as they are. */
+int join_copy(Buffer *out, const JoinPiece *pieces, size_t n_pieces);
+
+/*
+ * Appends one Span message in which each singular field and each attribute key stands once.
+ * Attributes keep the place where their key first stood. Status: Ok is final, Error beats Unset, a
+ * message only with Error; a piece that closes overrides that. Key order, events and links stay as
+ * they came. Beyond a limit the first ones stay, and dropped_*_count grows by the rest.
+ */
+int join_rebuild_span(Buffer *out, JoinReport *report, const JoinPiece *pieces, size_t n_pieces,
+                      const JoinLimits *limits);
+/* The same for a LogRecord (one piece, as it came). */
+int join_rebuild_log(Buffer *out, JoinReport *report, const JoinPiece *piece,
+                     const JoinLimits *limits);

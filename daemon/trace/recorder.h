@@ -1,0 +1,172 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Recorder
+ *
+ * The one door into the domain. Records come in blocks, from clients or out of the journal after a
+ * crash, and move sessions, contexts, spans and batches the same way; what is decided (a session
+ * begins, a batch is sealed, an exporter answered) is written to the journal as a record and takes
+ * effect by being read like any other. So a replay of the journal stands where the daemon stood.
+ *
+ * Owns: sessions, contexts, spans, logs, batches.  Borrows: the Journal, the Chains.  Bound: the
+ * journal's.  I/O: none of its own.  Clock: passed in; records take the time of their block.
+ */
+
+#include "daemon/base/list.h"
+#include "daemon/base/map.h"
+#include "daemon/journal/journal.h"
+#include "daemon/trace/batch.h"
+#include "daemon/trace/join.h"
+#include "daemon/trace/session.h"
+#include "proto/record.h"
+
+typedef struct Chains Chains;
+
+enum {
+        _RECORDER_E_SUCCESS,
+
+        RECORDER_E_FULL, /* no room in the journal: read nothing more until something is freed */
+        RECORDER_E_HELLO, /* not a Hello, or one that breaks a rule; recorder_hello_error() */
+};
+
+/*
+ * Counters that the journal keeps: they move only when a block is read, live or replayed.
+ * X(name, meaning). Kept in this order in checkpoints: add at the end, never remove.
+ */
+#define RECORDER_COUNTERS(X)                                                                       \
+        X(spans_accepted, "spans whose START was accepted")                                        \
+        X(logs_accepted, "log records accepted")                                                   \
+        X(spans_closed, "spans that ended or were ended, and joined a batch")                      \
+        X(spans_exited, "spans ended because their process was gone")                              \
+        X(spans_abandoned, "spans ended because their process said BYE")                           \
+        X(spans_rebuilt, "spans whose pieces could not be joined by copying")                      \
+        X(spans_without_context, "spans closed whose context was never announced")                 \
+        X(orphans, "fragments of spans whose START never came")                                    \
+        X(late, "fragments of spans that had ended already")                                       \
+        X(refused_malformed, "records refused: the body breaks a rule of the format")              \
+        X(refused_full, "records refused: the journal was full")                                   \
+        X(refused_share, "records refused: the client's user held its whole share")                \
+        X(refused_duplicate, "spans refused: their id is still held")                              \
+        X(refused_too_large, "records refused: their object would pass 256 KiB")                   \
+        X(refused_unsupported, "records refused: a feature this version does not have")            \
+        X(refused_spans, "spans among the records refused (their START)")                          \
+        X(lost_starts, "spans that clients say they dropped themselves")                           \
+        X(lost_updates, "updates that clients say they dropped themselves")                        \
+        X(lost_ends, "ends that clients say they dropped themselves")                              \
+        X(lost_logs, "logs that clients say they dropped themselves")                              \
+        X(unknown_fields, "fields unknown to this OTLP version, removed")                          \
+        X(over_limit, "attributes, events and links dropped over a limit")                         \
+        X(spans_damaged, "spans accepted whose bytes the journal has lost")                        \
+        X(logs_damaged, "logs accepted whose bytes the journal has lost")                          \
+        X(sessions, "client sessions begun")
+
+typedef struct RecorderCounters {
+#define RECORDER_COUNTER_X(name, meaning) uint64_t name;
+        RECORDER_COUNTERS(RECORDER_COUNTER_X)
+#undef RECORDER_COUNTER_X
+} RecorderCounters;
+
+typedef struct RecorderOptions {
+        Journal *journal;
+        Chains *chains; /* or NULL */
+        JoinLimits limits;
+        size_t uid_share_bytes;  /* what one user's objects may hold of the journal */
+        uint64_t seed;           /* random: of the hash maps */
+        uint64_t batch_delay_ns; /* a batch is sealed when its oldest object is this old, or … */
+        size_t batch_spans_max;
+        size_t batch_bytes_max;
+        const uint8_t *resource; /* encoded attributes of a Resource, added to every client's */
+        size_t resource_size;
+} RecorderOptions;
+
+int recorder_new(Recorder **recorderp, const RecorderOptions *options);
+Recorder *recorder_free(Recorder *recorder); /* what is open stays in the journal */
+
+/* Reads the journal; to be called once, before anything else. */
+int recorder_recover(Recorder *recorder);
+/* For JournalOptions.checkpoint; user: the Recorder. */
+size_t recorder_checkpoint(void *user, uint8_t *data, size_t size);
+
+/* ---- exporters ---- */
+
+typedef struct RecorderExporter {
+        char *name;
+        uint32_t signals; /* bit BatchSignal: configured for it now; 0: gone */
+        struct {
+                uint64_t n_owed;      /* objects of the batches it was named for */
+                uint64_t n_delivered; /* owed = delivered + dropped + still in its batches */
+                uint64_t n_dropped[_BATCH_DROPS_N];
+        } of[_BATCH_SIGNALS_N];
+} RecorderExporter;
+
+/*
+ * Names the exporters configured, after recovery. Those that the journal knows and that are gone
+ * get a DROP. Exporter i of `names` is recorder_exporter_index(recorder, names[i]) from then on.
+ */
+int recorder_set_exporters(Recorder *recorder, const char *const *names, const uint32_t *signals,
+                           size_t n, uint64_t now_unix_ns);
+unsigned recorder_exporter_index(const Recorder *recorder, const char *name);
+
+/* ---- sessions ---- */
+
+/* Begins a session from the body of a HELLO; the token is 16 random bytes. */
+int recorder_session_begin(Recorder *recorder, Session **sessionp,
+                           const SessionCredentials *credentials, const uint8_t *token,
+                           const uint8_t *hello, size_t hello_size, uint64_t now_unix_ns);
+/* The session that a token names, if it is alive and its uid is the same; else NULL. */
+Session *recorder_session_by_token(const Recorder *recorder, const uint8_t *token, uint32_t uid);
+/* Ends it, and the spans it left open. The session may be freed in here or later. */
+int recorder_session_end(Recorder *recorder, Session **sessionp, SessionState how,
+                         uint64_t now_unix_ns);
+
+/* ---- records ---- */
+
+/*
+ * Room for up to `size` bytes of a client's records, to be received into block->records.
+ * RECORDER_E_FULL: leave them in the socket.
+ */
+int recorder_reserve(Recorder *recorder, JournalBlock *block, size_t size);
+/*
+ * Takes the reserved block, of `block->size` bytes: whole records, each passed by record_frame().
+ * Judges each, strips those it refuses down to their header, and commits. block->session,
+ * source, flags and time are the caller's. Records of HELLO, FLUSH, WAKE and BYE are passed over.
+ */
+int recorder_take(Recorder *recorder, Session *session, JournalBlock *block);
+/* Whether the session has spans whose END waits for another pass, and so needs an empty one. */
+bool recorder_session_unsettled(const Session *session);
+
+/* ---- batches ---- */
+
+/* Seals what is due: by age, count or bytes; all that is open with `force`. */
+int recorder_seal(Recorder *recorder, uint64_t now_unix_ns, bool force);
+/* When recorder_seal() should next be called; UINT64_MAX: nothing is open. */
+uint64_t recorder_seal_due_unix_ns(const Recorder *recorder);
+/* The oldest sealed batch after `after` (or of all, NULL) that the exporter owes an answer for. */
+Batch *recorder_next_batch(const Recorder *recorder, unsigned exporter, BatchSignal signal,
+                           const Batch *after);
+/* The exporter's answer. The batch dies in here when it was the last. Frees journal segments. */
+int recorder_done(Recorder *recorder, Batch **batchp, unsigned exporter,
+                  const BatchOutcome *outcome, uint64_t now_unix_ns);
+
+/* ---- the journal's room ---- */
+
+/* Frees and compacts what it can; called once a turn of the loop. */
+int recorder_reclaim(Recorder *recorder, uint64_t now_unix_ns);
+
+/* ---- looking in ---- */
+
+typedef struct RecorderView {
+        RecorderCounters counters;
+        const RecorderExporter *exporters; /* [n_exporters]; also those that are gone */
+        unsigned n_exporters;
+        List *sessions;             /* Session.link */
+        size_t n_sessions_alive;
+        size_t n_spans_open;        /* accepted, not closed */
+        size_t n_contexts;
+        size_t n_unsealed[_BATCH_SIGNALS_N];
+        size_t n_sealed[_BATCH_SIGNALS_N]; /* objects of sealed batches, each once */
+        JournalUsage journal;
+} RecorderView;
+
+void recorder_view(Recorder *recorder, RecorderView *view);
