@@ -5,11 +5,12 @@
  * Trace and span ids
  *
  * 16 and 8 bytes, written as lower-case hex (W3C Trace Context). An id of all zeros is no id. As a
- * number, a span id is its 8 bytes read in memory order: only good as a key.
+ * number, a span id is its 8 bytes as little-endian, as in a record's header: only good as a key.
  *
  * I/O: none.  Threads: any.
  */
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,7 +28,7 @@ static inline uint64_t id_span_key(const uint8_t span_id[ID_SPAN_SIZE]) {
         uint64_t key;
 
         memcpy(&key, span_id, sizeof key);
-        return key;
+        return le64toh(key);
 }
 
 bool id_is_zero(const uint8_t *id, size_t size);

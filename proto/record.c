@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "proto/record.h"
+
+#include <endian.h>
+#include <string.h>
+
+static uint16_t record_read16(const uint8_t *data) {
+        uint16_t value;
+
+        memcpy(&value, data, sizeof value);
+        return le16toh(value);
+}
+
+static uint32_t record_read32(const uint8_t *data) {
+        uint32_t value;
+
+        memcpy(&value, data, sizeof value);
+        return le32toh(value);
+}
+
+static uint64_t record_read64(const uint8_t *data) {
+        uint64_t value;
+
+        memcpy(&value, data, sizeof value);
+        return le64toh(value);
+}
+
+static void record_write16(uint8_t *data, uint16_t value) {
+        value = htole16(value);
+        memcpy(data, &value, sizeof value);
+}
+
+static void record_write32(uint8_t *data, uint32_t value) {
+        value = htole32(value);
+        memcpy(data, &value, sizeof value);
+}
+
+RecordHeader record_header_read(const uint8_t *data) {
+        return (RecordHeader){
+                .size = record_read32(data),
+                .type = record_read16(data + 4),
+                .flags = record_read16(data + 6),
+                .context = record_read32(data + 8),
+                .scope = record_read32(data + 12),
+                .id = record_read64(data + 16),
+        };
+}
+
+void record_header_write(uint8_t *data, const RecordHeader *header) {
+        uint64_t id = htole64(header->id);
+
+        record_write32(data, header->size);
+        record_write16(data + 4, header->type);
+        record_write16(data + 6, header->flags);
+        record_write32(data + 8, header->context);
+        record_write32(data + 12, header->scope);
+        memcpy(data + 16, &id, sizeof id);
+}
+
+/* Those that a client may send: what is left out comes from the daemon. */
+static bool record_type_is_clients(uint16_t type) {
+        switch (type) {
+        case RECORD_HELLO:
+        case RECORD_SCOPE:
+        case RECORD_CONTEXT:
+        case RECORD_SPAN:
+        case RECORD_LOG:
+        case RECORD_LOST:
+        case RECORD_FLUSH:
+        case RECORD_WAKE:
+        case RECORD_BYE:
+                return true;
+        default:
+                return false;
+        }
+}
+
+int record_frame(RecordHeader *headerp, const uint8_t *data, size_t size) {
+        RecordHeader header;
+
+        if (size < RECORD_HEADER_SIZE)
+                return RECORD_E_PARTIAL;
+        header = record_header_read(data);
+        if (header.size < RECORD_HEADER_SIZE || header.size > RECORD_SIZE_MAX)
+                return RECORD_E_SIZE;
+        if (!record_type_is_clients(header.type))
+                return RECORD_E_TYPE;
+        if (header.flags & ~RECORD_CLIENT_FLAGS)
+                return RECORD_E_FLAGS;
+        *headerp = header;
+        return size < record_stride(header.size) ? RECORD_E_PARTIAL : 0;
+}
+
+const char *record_type_name(uint16_t type) {
+        switch ((RecordType)type) {
+        case RECORD_HELLO:
+                return "hello";
+        case RECORD_WELCOME:
+                return "welcome";
+        case RECORD_SCOPE:
+                return "scope";
+        case RECORD_CONTEXT:
+                return "context";
+        case RECORD_SPAN:
+                return "span";
+        case RECORD_LOG:
+                return "log";
+        case RECORD_LOST:
+                return "lost";
+        case RECORD_FLUSH:
+                return "flush";
+        case RECORD_FLUSHED:
+                return "flushed";
+        case RECORD_WAKE:
+                return "wake";
+        case RECORD_BYE:
+                return "bye";
+        case RECORD_ERROR:
+                return "error";
+        case RECORD_SESSION:
+                return "session";
+        case RECORD_SESSION_END:
+                return "session_end";
+        case RECORD_CLOSED:
+                return "closed";
+        case RECORD_BATCH:
+                return "batch";
+        case RECORD_DONE:
+                return "done";
+        case RECORD_DROP:
+                return "drop";
+        case RECORD_KEEP:
+                return "keep";
+        case RECORD_EXPIRED:
+                return "expired";
+        }
+        return "unknown";
+}
+
+const char *record_verdict_name(RecordVerdict verdict) {
+        switch (verdict) {
+#define RECORD_VERDICT_X(symbol, value, name, meaning)                                             \
+        case RECORD_VERDICT_##symbol:                                                              \
+                return name;
+                RECORD_VERDICTS(RECORD_VERDICT_X)
+#undef RECORD_VERDICT_X
+        case RECORD_VERDICTS_N:
+                break;
+        }
+        return "unknown";
+}
+
+const char *record_error_text(int error) {
+        switch (error) {
+        case RECORD_E_PARTIAL:
+                return "a record that is not complete";
+        case RECORD_E_SIZE:
+                return "a record smaller than its header or larger than 256 KiB";
+        case RECORD_E_TYPE:
+                return "not a type of record that a client may send";
+        case RECORD_E_FLAGS:
+                return "flags that only the daemon may set";
+        default:
+                return "unknown error";
+        }
+}
