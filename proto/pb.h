@@ -23,9 +23,9 @@ typedef enum PbWire {
 } PbWire;
 
 enum {
-        PB_VARINT_MAX = 10,    /* bytes */
+        PB_VARINT_MAX = 10, /* bytes */
         PB_FIELD_MAX = 0x1fffffff,
-        PB_DEPTH_MAX = 64,     /* messages in messages, counted from the request */
+        PB_DEPTH_MAX = 64,       /* messages in messages, counted from the request */
         PB_VALUE_DEPTH_MAX = 24, /* attribute values in each other */
 };
 
@@ -53,7 +53,7 @@ static inline PbReader pb_reader(const void *data, size_t size) {
 /*
  * The next field; false at the end and at a fault (then `failed`). A fault is: a group, a field
  * number of 0 or >= 2^29, a tag or length over 5 bytes, a varint whose tenth byte is over 1, a
- * length beyond the end.
+ * length beyond the end. After a fault `at` is where the field began.
  */
 bool pb_next(PbReader *reader, PbField *field);
 

@@ -78,7 +78,7 @@ typedef enum RecordVerdict {
 #define RECORD_VERDICT_X(symbol, value, name, meaning) RECORD_VERDICT_##symbol = (value),
         RECORD_VERDICTS(RECORD_VERDICT_X)
 #undef RECORD_VERDICT_X
-        RECORD_VERDICTS_N,
+                RECORD_VERDICTS_N,
 } RecordVerdict;
 
 typedef struct RecordHeader {
@@ -120,6 +120,6 @@ static inline RecordVerdict record_verdict(uint16_t flags) {
  */
 int record_frame(RecordHeader *headerp, const uint8_t *data, size_t size);
 
-const char *record_type_name(uint16_t type); /* "span"; "unknown" where there is none */
+const char *record_type_name(uint16_t type);            /* "span"; "unknown" where there is none */
 const char *record_verdict_name(RecordVerdict verdict); /* "malformed" */
 const char *record_error_text(int error); /* a RECORD_E_*, as the ERROR record says it */

@@ -19,6 +19,9 @@ bool utf8_is_valid(const void *text, size_t size);
 /* The length of the longest prefix of at most `max_bytes` that splits no character. */
 size_t utf8_truncate(const void *text, size_t size, size_t max_bytes);
 
+/* The bytes of the first `max_characters` characters of valid text. */
+size_t utf8_prefix(const void *text, size_t size, size_t max_characters);
+
 /*
  * Copies `size` bytes to `out`, U+FFFD in the place of each maximal ill-formed part. Returns the
  * bytes that it takes, also when `out` is NULL; at most 3 * size.

@@ -11,8 +11,8 @@
  *
  * Refused: any group, field 0 or >= 2^29, a tag or length over 5 bytes, a varint whose tenth byte
  * is over 1, a wrong wire type for a known field, ids that are not exactly 16 and 8 bytes or are
- * all zero, invalid UTF-8 in any string, two members in one AnyValue, attribute values nested deeper
- * than 24.
+ * all zero, invalid UTF-8 in any string, two members in one AnyValue, attribute values nested
+ * deeper than 24.
  *
  * I/O: none.  Threads: any.  Follows opentelemetry-proto 1.11.
  */
@@ -37,7 +37,7 @@ enum {
 #define VALIDATE_ERROR_X(symbol, text) VALIDATE_E_##symbol,
         VALIDATE_ERRORS(VALIDATE_ERROR_X)
 #undef VALIDATE_ERROR_X
-        _VALIDATE_E_N,
+                _VALIDATE_E_N,
 };
 
 typedef struct ValidateText {
@@ -54,11 +54,11 @@ typedef struct ValidateSummary {
         /* What decides between copying and rebuilding. */
         ValidateBloom keys;
         uint32_t n_attributes, n_events, n_links;
-        uint32_t seen;     /* bit n: the singular field n of Span (of LogRecord) is present */
-        bool repeated_key; /* an attribute key stands twice in this fragment */
+        uint32_t seen;       /* bit n: the singular field n of Span (of LogRecord) is present */
+        bool repeated_key;   /* an attribute key stands twice in this fragment */
         bool repeated_field; /* so does a singular field */
-        bool unknown;      /* a field that this OTLP version does not have, at any depth */
-        bool over_limit;   /* an event or a link with over 128 attributes */
+        bool unknown;        /* a field that this OTLP version does not have, at any depth */
+        bool over_limit;     /* an event or a link with over 128 attributes */
 
         /* What is worth indexing. Slices of the fragment, the last of each if there are two. */
         const uint8_t *trace_id, *span_id, *parent_span_id; /* NULL: absent */
