@@ -6,15 +6,21 @@
  *
  * A chain is all contexts that share a correlation id, as a tree by cause, with their spans: a view
  * for people, fed by the recorder, live or in a replay. It copies what it shows and never points
- * into the journal. The oldest finished chain leaves first when the cap is reached, then the oldest
- * of all.
+ * into the journal. When the cap is reached the chain that finished first leaves first, then, if
+ * none has finished, the oldest of all. One chain may hold half of the cap; what would come on top
+ * is left out of it and counted, as is a context without an id or with one over CHAINS_TEXT_MAX.
  *
  * Spans that belong to no context form one chain a trace, under the trace's id.
+ *
+ * The caller keeps a handle, a pointer, for each context and span that may still change, and says
+ * when it ends or is forgotten. Several sessions may hold the same context (a forked child
+ * announces its parent's). Handles become NULL when their chain is evicted.
  *
  * Owns: its chains.  Bound: max_bytes.  I/O: none.  Clock: passed in.
  */
 
 #include "daemon/base/list.h"
+#include "daemon/trace/id-index.h"
 #include "proto/id.h"
 #include "proto/validate.h"
 
@@ -25,6 +31,7 @@
 enum {
         CHAINS_TEXT_MAX = 256,     /* bytes kept of a name or message; never splits a character */
         CHAINS_CAUSES_MAX = 32,    /* causes kept of a context */
+        CHAINS_HANDLES_MAX = 4096, /* of one context; with more, the newest stay NULL */
         CHAINS_MAX_BYTES = 8 * 1024 * 1024,
 };
 
@@ -37,25 +44,35 @@ struct Chain {
         char *id; /* the correlation id, or the trace id in hex; NUL-terminated */
         uint64_t start_unix_ns, end_unix_ns; /* of what it holds; end: the last seen */
         size_t n_contexts, n_spans;
-        size_t n_open; /* spans and contexts that have not ended */
+        size_t n_open; /* spans and contexts that have not ended and may still */
         size_t n_errors;
+        size_t n_left_out; /* spans, contexts, texts that it had no room for */
         size_t n_bytes;
-        List contexts; /* ChainContext.link, in the order of arrival */
-        List spans;    /* ChainSpan.link, in the order of arrival */
-        List link;     /* Chains: oldest first */
+        List contexts;      /* ChainContext.link, in the order of arrival */
+        List spans;         /* ChainSpan.link, in the order of arrival */
+        List link;          /* chains.chains: oldest first */
+        List finished_link; /* chains.finished, while n_open is 0: in the order they finished */
+        IdIndexEntry by_id;
 };
 
 struct ChainContext {
         Chain *chain;
         char *context_id, *workflow_id, *session_id, *service; /* NULL: unset */
-        char **causation_ids; /* [n_causes] */
+        char **causation_ids;                                  /* [n_causes] */
         size_t n_causes;
         uint32_t pid;
-        uint64_t start_unix_ns, end_unix_ns; /* end 0: it runs */
+        uint64_t start_unix_ns, end_unix_ns; /* end 0: it has not ended */
         List checkpoints;                    /* ChainCheckpoint.link */
-        ChainContext **handle;               /* set to NULL when it is evicted */
-        List link;                           /* chain.contexts */
+        List handles;                        /* ChainHandle.link, newest first */
+        size_t n_handles;
+        List link; /* chain.contexts */
+        IdIndexEntry by_id, in_chain;
 };
+
+typedef struct ChainHandle {
+        List link; /* context.handles */
+        ChainContext **place;
+} ChainHandle;
 
 typedef struct ChainCheckpoint {
         List link; /* context.checkpoints */
@@ -68,11 +85,13 @@ struct ChainSpan {
         ChainContext *context; /* or NULL */
         uint8_t trace_id[ID_TRACE_SIZE], span_id[ID_SPAN_SIZE], parent_span_id[ID_SPAN_SIZE];
         char *name, *status_message, *service;
-        char *end_reason; /* "process exited", "abandoned", "end lost"; NULL: its own END */
+        char *exception;        /* "type: message" of the last one */
+        const char *end_reason; /* "process exited", "abandoned", "end lost"; NULL: its own END */
         uint32_t kind, status_code, pid;
-        uint64_t start_unix_ns, end_unix_ns; /* end 0: it is open */
-        ChainSpan **handle;                  /* set to NULL when it is evicted */
+        uint64_t start_unix_ns, end_unix_ns; /* end 0: it has not ended */
+        ChainSpan **handle;                  /* or NULL: it changes no more */
         List link;                           /* chain.spans */
+        IdIndexEntry by_id, by_trace;
 };
 
 int chains_new(Chains **chainsp, size_t max_bytes, uint64_t seed);
@@ -89,22 +108,29 @@ typedef struct ChainsContextStart {
         uint64_t start_unix_ns;
 } ChainsContextStart;
 
-/* *handle is where the caller keeps it: set here, and to NULL when it is evicted. */
+/*
+ * *handle is where the caller keeps it, NULL at first: set here, and to NULL when it is evicted. It
+ * stays NULL where the context is left out. A context that the chain has already is brought up to
+ * date.
+ */
 int chains_context_start(Chains *chains, ChainContext **handle, const ChainsContextStart *start);
 /* The rest does nothing for a handle that is NULL. */
 int chains_context_checkpoint(Chains *chains, ChainContext *context, const char *name, size_t size,
                               uint64_t time_unix_ns);
 void chains_context_end(Chains *chains, ChainContext **handle, uint64_t end_unix_ns);
 
-/* From a START's summary. Without a context the span goes to its trace's chain. */
+/* From a START's summary. Without a context the span goes to its trace's chain. As above. */
 int chains_span_start(Chains *chains, ChainSpan **handle, ChainContext *context,
                       const ValidateSummary *summary, const char *service, uint32_t pid);
 /* A later fragment: a new name, a status, an exception. */
 int chains_span_update(Chains *chains, ChainSpan *span, const ValidateSummary *summary);
-/* It is closed: the handle is forgotten, the span stays. */
+/* It is closed: the handle is forgotten, the span stays. The reason, or NULL, is a literal. */
 void chains_span_end(Chains *chains, ChainSpan **handle, uint64_t end_unix_ns,
                      const char *end_reason);
-/* The caller forgets the handle; the node stays as it is (its object is gone without an end). */
+/*
+ * The caller forgets the handles, either of which may be NULL; the nodes stay as they are (their
+ * objects are gone without an end).
+ */
 void chains_forget(Chains *chains, ChainContext **context, ChainSpan **span);
 
 /* ---- asked by the control socket ---- */
@@ -114,12 +140,16 @@ Chain *chains_newest(const Chains *chains);
 Chain *chains_before(const Chains *chains, const Chain *chain);
 /* By any id that is in it: correlation, context, trace (32 hex digits), span (16). Or NULL. */
 Chain *chains_find(const Chains *chains, const char *id);
-/* The context whose id is the first cause, if it is in this chain; else NULL: a root. */
+/*
+ * The context whose id is the first cause, if it is another one in this chain; else NULL: a root.
+ * Ids are the clients' word: causes may go in a circle.
+ */
 ChainContext *chains_cause(const Chains *chains, const ChainContext *context);
 
 typedef struct ChainsUsage {
         size_t n_chains, n_bytes, max_bytes;
-        uint64_t n_evicted;
+        uint64_t n_evicted;  /* chains */
+        uint64_t n_left_out; /* contexts, spans, texts */
 } ChainsUsage;
 
 void chains_usage(const Chains *chains, ChainsUsage *usage);

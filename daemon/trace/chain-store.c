@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/trace/chain-store.h"
+
+#include "daemon/base/error.h"
+#include "proto/utf8.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+        /* More than any one step adds: a chain, and a context with all its texts and causes. */
+        CHAIN_STORE_STEP_MAX = 16 * 1024,
+        CHAIN_STORE_STEP_ENTRIES = 3,
+};
+
+/* ---- memory: what an allocation really takes, as glibc rounds it ---- */
+
+static size_t chain_store_weight(size_t size) {
+        size_t weight = (size + sizeof(size_t) + 15) & ~(size_t)15;
+
+        return weight < 32 ? 32 : weight;
+}
+
+static void chain_store_charge(Chains *chains, Chain *chain, size_t size) {
+        chain->n_bytes += chain_store_weight(size);
+        chains->n_bytes += chain_store_weight(size);
+}
+
+void *chain_store_take(Chains *chains, Chain *chain, size_t size) {
+        void *memory = calloc(1, size);
+
+        if (memory)
+                chain_store_charge(chains, chain, size);
+        return memory;
+}
+
+void chain_store_give(Chains *chains, Chain *chain, void *memory, size_t size) {
+        if (!memory)
+                return;
+        chain->n_bytes -= chain_store_weight(size);
+        chains->n_bytes -= chain_store_weight(size);
+        free(memory);
+}
+
+void chain_store_give_text(Chains *chains, Chain *chain, char *text) {
+        chain_store_give(chains, chain, text, text ? strlen(text) + 1 : 0);
+}
+
+size_t chain_store_bytes(const Chains *chains) {
+        return chains->n_bytes + id_index_bytes(&chains->index);
+}
+
+/* ---- what is open ---- */
+
+void chain_store_opened(Chain *chain) {
+        chain->n_open++;
+        list_unlink(&chain->finished_link);
+}
+
+void chain_store_closed(Chains *chains, Chain *chain) {
+        assert(chain->n_open);
+        if (!--chain->n_open)
+                list_append(&chains->finished, &chain->finished_link);
+}
+
+/* ---- leaving ---- */
+
+void chain_store_drop_handle(Chains *chains, ChainContext *context, ChainHandle *handle) {
+        *handle->place = NULL;
+        list_unlink(&handle->link);
+        context->n_handles--;
+        chain_store_give(chains, context->chain, handle, sizeof *handle);
+}
+
+void chain_store_give_causes(Chains *chains, ChainContext *context) {
+        for (size_t i = 0; i < context->n_causes; i++)
+                chain_store_give_text(chains, context->chain, context->causation_ids[i]);
+        chain_store_give(chains, context->chain, context->causation_ids,
+                         CHAINS_CAUSES_MAX * sizeof *context->causation_ids);
+        context->causation_ids = NULL;
+        context->n_causes = 0;
+}
+
+void chain_store_free_context(Chains *chains, ChainContext *context) {
+        Chain *chain = context->chain;
+
+        id_index_remove(&chains->index, &context->by_id);
+        id_index_remove(&chains->index, &context->in_chain);
+        list_for_each_safe (link, &context->handles)
+                chain_store_drop_handle(chains, context, list_entry(link, ChainHandle, link));
+        list_for_each_safe (link, &context->checkpoints) {
+                ChainCheckpoint *checkpoint = list_entry(link, ChainCheckpoint, link);
+
+                chain_store_give(chains, chain, checkpoint,
+                                 sizeof *checkpoint + strlen(checkpoint->name) + 1);
+        }
+        chain_store_give_causes(chains, context);
+        chain_store_give_text(chains, chain, context->context_id);
+        chain_store_give_text(chains, chain, context->workflow_id);
+        chain_store_give_text(chains, chain, context->session_id);
+        chain_store_give_text(chains, chain, context->service);
+        list_unlink(&context->link);
+        chain_store_give(chains, chain, context, sizeof *context);
+}
+
+void chain_store_free_span(Chains *chains, ChainSpan *span) {
+        Chain *chain = span->chain;
+
+        id_index_remove(&chains->index, &span->by_id);
+        id_index_remove(&chains->index, &span->by_trace);
+        if (span->handle)
+                *span->handle = NULL;
+        chain_store_give_text(chains, chain, span->name);
+        chain_store_give_text(chains, chain, span->status_message);
+        chain_store_give_text(chains, chain, span->exception);
+        chain_store_give_text(chains, chain, span->service);
+        list_unlink(&span->link);
+        chain_store_give(chains, chain, span, sizeof *span);
+}
+
+void chain_store_free(Chains *chains, Chain *chain) {
+        list_for_each_safe (link, &chain->spans)
+                chain_store_free_span(chains, list_entry(link, ChainSpan, link));
+        list_for_each_safe (link, &chain->contexts)
+                chain_store_free_context(chains, list_entry(link, ChainContext, link));
+        id_index_remove(&chains->index, &chain->by_id);
+        list_unlink(&chain->link);
+        list_unlink(&chain->finished_link);
+        chain_store_give_text(chains, chain, chain->id);
+        chains->n_bytes -= chain->n_bytes;
+        chains->n_chains--;
+        free(chain);
+}
+
+/* The chain that leaves next, never `keep`; NULL: there is none. */
+static Chain *chain_store_victim(const Chains *chains, const Chain *keep) {
+        list_for_each (link, &chains->finished) {
+                Chain *chain = list_entry(link, Chain, finished_link);
+
+                if (chain != keep)
+                        return chain;
+        }
+        list_for_each (link, &chains->chains) {
+                Chain *chain = list_entry(link, Chain, link);
+
+                if (chain != keep)
+                        return chain;
+        }
+        return NULL;
+}
+
+bool chain_store_make_room(Chains *chains, Chain *chain) {
+        bool fits = !chain || chain->n_bytes + CHAIN_STORE_STEP_MAX <= chains->max_bytes / 2;
+
+        while (fits && chain_store_bytes(chains) + CHAIN_STORE_STEP_MAX +
+                                       id_index_growth(&chains->index, CHAIN_STORE_STEP_ENTRIES) >
+                               chains->max_bytes) {
+                Chain *victim = chain_store_victim(chains, chain);
+
+                if (victim) {
+                        chain_store_free(chains, victim);
+                        chains->n_evicted++;
+                }
+                fits = victim;
+        }
+        if (fits)
+                return true;
+        if (chain)
+                chain->n_left_out++;
+        chains->n_left_out++;
+        return false;
+}
+
+/* ---- coming ---- */
+
+int chain_store_set_text(Chains *chains, Chain *chain, char **slot, ValidateText text) {
+        size_t size;
+        char *copy;
+
+        if (!text.data)
+                return 0;
+        size = utf8_truncate(text.data, strnlen(text.data, text.size), CHAINS_TEXT_MAX);
+        if (*slot && strlen(*slot) == size && !memcmp(*slot, text.data, size))
+                return 0;
+        copy = chain_store_take(chains, chain, size + 1);
+        if (!copy)
+                return error_origin(-ENOMEM);
+        memcpy(copy, text.data, size);
+        chain_store_give_text(chains, chain, *slot);
+        *slot = copy;
+        return 0;
+}
+
+Chain *chain_store_find(const Chains *chains, uint64_t scope, const char *id) {
+        IdIndexEntry *entry = id_index_find(&chains->index, scope, id, strlen(id));
+
+        return entry ? list_entry(entry, Chain, by_id) : NULL;
+}
+
+int chain_store_add(Chains *chains, Chain **chainp, uint64_t scope, const char *id) {
+        Chain *chain = calloc(1, sizeof *chain);
+        int r;
+
+        if (!chain)
+                return error_origin(-ENOMEM);
+        chain_store_charge(chains, chain, sizeof *chain);
+        list_init(&chain->contexts);
+        list_init(&chain->spans);
+        list_init(&chain->finished_link);
+        list_append(&chains->chains, &chain->link);
+        chains->n_chains++;
+        r = chain_store_set_text(chains, chain, &chain->id,
+                                 (ValidateText){.data = id, .size = strlen(id)});
+        if (!r)
+                r = id_index_put(&chains->index, &chain->by_id, scope, chain->id,
+                                 strlen(chain->id));
+        if (r) {
+                chain_store_free(chains, chain);
+                return error_trace(r);
+        }
+        *chainp = chain;
+        return 0;
+}

@@ -1,0 +1,60 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What chains are kept in
+ *
+ * The inside of Chains: memory counted to the byte, the index, and who leaves when room is short.
+ */
+
+#include "daemon/trace/chains.h"
+
+/* Scopes of the index. A context within its chain is under the chain's address. */
+enum {
+        CHAIN_STORE_BY_CORRELATION,
+        CHAIN_STORE_BY_OWN_TRACE, /* the chain of a trace's spans without a context; its id in hex
+                                   */
+        CHAIN_STORE_BY_CONTEXT,
+        CHAIN_STORE_BY_TRACE,
+        CHAIN_STORE_BY_SPAN,
+};
+
+struct Chains {
+        IdIndex index;
+        List chains;   /* Chain.link, oldest first */
+        List finished; /* Chain.finished_link */
+        size_t n_chains, n_bytes, max_bytes;
+        uint64_t n_evicted, n_left_out;
+};
+
+/* ---- room ---- */
+
+/*
+ * Makes room for one step, a call of chains.h, in the chain or (NULL) in a new one: others leave.
+ * False, and counted: there is none.
+ */
+bool chain_store_make_room(Chains *chains, Chain *chain);
+size_t chain_store_bytes(const Chains *chains);
+
+/* ---- memory of a chain, for which room was made; zeroed; NULL: out of memory ---- */
+
+void *chain_store_take(Chains *chains, Chain *chain, size_t size);
+void chain_store_give(Chains *chains, Chain *chain, void *memory, size_t size);
+/* Puts a copy, cut to CHAINS_TEXT_MAX, in the place of what was there; absent: leaves that. */
+int chain_store_set_text(Chains *chains, Chain *chain, char **slot, ValidateText text);
+void chain_store_give_text(Chains *chains, Chain *chain, char *text);
+void chain_store_give_causes(Chains *chains, ChainContext *context);
+
+/* ---- nodes ---- */
+
+Chain *chain_store_find(const Chains *chains, uint64_t scope, const char *id);
+int chain_store_add(Chains *chains, Chain **chainp, uint64_t scope, const char *id);
+void chain_store_free(Chains *chains, Chain *chain);
+void chain_store_free_context(Chains *chains, ChainContext *context);
+void chain_store_free_span(Chains *chains, ChainSpan *span);
+/* Frees it; its place is set to NULL. */
+void chain_store_drop_handle(Chains *chains, ChainContext *context, ChainHandle *handle);
+
+/* One more, one fewer of its spans and contexts may still change. */
+void chain_store_opened(Chain *chain);
+void chain_store_closed(Chains *chains, Chain *chain);
