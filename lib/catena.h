@@ -1,0 +1,388 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Catena: tell a sidecar what your program does
+ *
+ *     #include <catena.h>
+ *
+ *     int main(void) {
+ *             catena_context *order = catena_context_new("order-4711", NULL);
+ *             catena_span pay = catena_span_start(order, "pay", CATENA_KIND_INTERNAL);
+ *
+ *             catena_span_set_int(pay, "order.total", 4711);
+ *             if (charge() < 0)
+ *                     catena_span_error(pay, "timeout", "no answer in 3 s", NULL);
+ *             catena_span_end(pay);
+ *             catena_context_free(order);
+ *     }
+ *
+ *     cc shop.c $(pkg-config --cflags --libs catena)
+ *
+ * What the program says goes over a Unix socket to catenad, which keeps it when the program dies,
+ * and exports it as OTLP. Three things are said: a context is a unit of work that can cause others,
+ * a span is a timed piece of it, and the chain is all contexts that share a correlation id, linked
+ * by which caused which.
+ *
+ * Manners. The library lives in other people's processes. It never aborts, prints, raises a signal,
+ * starts a thread, or leaves a descriptor to a program that is executed. Only catena_flush() and
+ * catena_stop() wait. A daemon that is away, slow or full costs records, never time: what cannot be
+ * handed over at once is dropped and counted (catena_stats_get(), and the daemon is told). NULL, a
+ * span that has ended, a context that was freed are harmless and counted; CATENA_DEBUG tells which.
+ *
+ * Threads. A call that is given a span may come from any thread, many at once, also after the
+ * span's context was freed. A call that is given a context: from one thread at a time. Make the
+ * child before you hand it to another thread. Everything else may be called from any thread.
+ *
+ * Signal handlers may set attributes of spans, add events and links to them, set their name and
+ * status, and end them, also when they interrupt this library. Nothing else may be called there.
+ *
+ * Fork. A child process may call at once; its first call opens a session of its own. Contexts and
+ * spans it inherited stay good as parents, as links and to be injected; only the process that
+ * started a span may change or end it. (A child of vfork() may call nothing.)
+ *
+ * Exit. Nothing need be called: a destructor says goodbye. Spans that are open then are ended as
+ * "abandoned" by the daemon, those of a process that crashed or called _exit() as errors.
+ *
+ * Text is UTF-8 and ends with a NUL unless a size is given; what is not UTF-8 is replaced by
+ * U+FFFD. Text and attributes are read during the call and never kept by address. Ids are
+ * lower-case hex (trace and span ids, W3C Trace Context) or text (the others; at most 256 bytes,
+ * what is longer is cut). Times are nanoseconds since 1970 (Unix time, UTC). A span's duration is
+ * measured with the monotonic clock.
+ *
+ * Growth. catena_span and catena_attribute never change. The options end in a reserve that must be
+ * zero; write them with designated initializers. New members take from the reserve.
+ *
+ * Environment, read at the first use: CATENA_SOCKET (default /run/catena/catena.sock);
+ * OTEL_SERVICE_NAME; OTEL_RESOURCE_ATTRIBUTES (k1=v1,k2=v2, percent-encoded); OTEL_SDK_DISABLED
+ * (true: nothing is recorded, contexts and propagation still work); CATENA_DEBUG (stderr or a file:
+ * each kind of misuse is told there once). A program with raised privileges ignores them.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#define CATENA_STATIC_ASSERT(condition, text) static_assert(condition, text)
+#else
+#define CATENA_STATIC_ASSERT(condition, text) _Static_assert(condition, text)
+#endif
+
+#if defined(__GNUC__)
+#define CATENA_API __attribute__((visibility("default")))
+#else
+#define CATENA_API
+#endif
+
+/* ---- types ---- */
+
+/* One unit of work. Not an address: a handle kept after catena_context_free() is harmless. */
+typedef struct catena_context catena_context;
+
+/* Who instruments: a library's name and version. Never freed. NULL is the application itself. */
+typedef struct catena_scope catena_scope;
+
+/*
+ * A span: a plain value of 48 bytes. Copy it, hand it on, forget it; there is nothing to free. All
+ * zero is "no span". One that is made by hand, from the ids of another tracer, needs `trace_id`,
+ * `span_id` and `flags`, the rest zero; it serves as a parent, a link, and to be injected.
+ */
+typedef struct catena_span {
+        uint8_t trace_id[16];
+        uint8_t span_id[8];
+        uint8_t parent_id[8]; /* all zero: a root */
+        uint64_t context;     /* the library's */
+        uint8_t flags;        /* W3C trace flags: 0x01 sampled, 0x02 random */
+        uint8_t reserved[7];  /* the library's */
+} catena_span;
+
+CATENA_STATIC_ASSERT(sizeof(catena_span) == 48, "catena_span is frozen");
+
+/* What an attribute's value is. */
+enum {
+        CATENA_TYPE_STRING = 0,   /* value.string, NUL-terminated */
+        CATENA_TYPE_INT = 1,      /* value.integer */
+        CATENA_TYPE_DOUBLE = 2,   /* value.real */
+        CATENA_TYPE_BOOL = 3,     /* value.boolean */
+        CATENA_TYPE_STRING_N = 4, /* value.string, `size` bytes */
+        CATENA_TYPE_BYTES = 5,    /* value.bytes, `size` bytes */
+        CATENA_TYPE_ARRAY = 6,    /* value.list, `size` elements, their keys unused */
+        CATENA_TYPE_MAP = 7,      /* value.list, `size` elements */
+};
+
+/*
+ * A key and a value: { .key = "http.route", .value.string = "/cart" } or
+ * { .key = "http.response.status_code", .type = CATENA_TYPE_INT, .value.integer = 200 }.
+ * An attribute without a key, a NULL where text or a list is due, an unknown type, and values
+ * nested deeper than 24 are left out and counted. When a key is set again, the last value stands.
+ */
+typedef struct catena_attribute {
+        const char *key;
+        uint32_t key_size; /* bytes; 0: the key ends with a NUL */
+        uint32_t type;     /* CATENA_TYPE_* */
+        union {
+                const char *string;
+                const void *bytes;
+                int64_t integer;
+                double real;
+                bool boolean;
+                const struct catena_attribute *list;
+        } value;
+        size_t size; /* of STRING_N and BYTES in bytes, of ARRAY and MAP in elements */
+} catena_attribute;
+
+CATENA_STATIC_ASSERT(sizeof(void *) != 8 || sizeof(catena_attribute) == 32,
+                     "catena_attribute is frozen");
+
+/* OTLP's SpanKind. 0 is taken as internal. */
+enum {
+        CATENA_KIND_INTERNAL = 1,
+        CATENA_KIND_SERVER = 2,
+        CATENA_KIND_CLIENT = 3,
+        CATENA_KIND_PRODUCER = 4,
+        CATENA_KIND_CONSUMER = 5,
+};
+
+/* OTLP's StatusCode. */
+enum {
+        CATENA_STATUS_UNSET = 0,
+        CATENA_STATUS_OK = 1,    /* final */
+        CATENA_STATUS_ERROR = 2, /* stands until OK is set */
+};
+
+/* A link from a span to another, in this trace or any. */
+typedef struct catena_link {
+        catena_span span;
+        const catena_attribute *attributes;
+        size_t n_attributes;
+} catena_link;
+
+/* ---- contexts ---- */
+
+typedef struct catena_context_options {
+        const char *workflow_id;    /* NULL: the parent's, or none */
+        const char *session_id;     /* NULL: the parent's, or none */
+        const char *correlation_id; /* NULL: the parent's, or this context's own id */
+        const char *const *causes;  /* ids of the contexts that caused this one; the first counts */
+        size_t n_causes;            /* at most 32 are kept */
+        catena_context *parent;     /* whose trace, chain and baggage go on; NULL: a new trace */
+        uint64_t reserved[6];
+} catena_context_options;
+
+/*
+ * A root: a new chain and a new trace. Either id may be NULL or empty: none. Its id is its
+ * correlation id, and it has no cause. NULL only when memory is out, or at 65,535 contexts where
+ * pointers have 32 bits. To be freed with catena_context_free().
+ */
+CATENA_API catena_context *catena_context_new(const char *workflow_id, const char *session_id);
+
+/*
+ * The same with choices. A correlation id from outside names a root that was not seen here: the
+ * context gets an id of its own and, unless `causes` are given, that root as its cause.
+ */
+CATENA_API catena_context *catena_context_new_with(const catena_context_options *options);
+
+/*
+ * A context that `parent` caused: same chain, workflow, session, trace, trace flags and baggage;
+ * its causation id is the parent's id, and its first span a child of the parent's current span. Of
+ * NULL or a freed context: a root.
+ */
+CATENA_API catena_context *catena_context_child(catena_context *parent);
+
+/*
+ * Goes on with what the environment says: TRACEPARENT, TRACESTATE (W3C Trace Context, Level 2) and
+ * BAGGAGE (W3C Baggage). The sender's context becomes the cause; its span the first span's parent.
+ * What is missing or not valid is left out; with nothing valid this is a root. Baggage of others is
+ * kept and passed on. `flags`: 0. To be freed with catena_context_free().
+ */
+CATENA_API catena_context *catena_context_extract_environ(unsigned flags);
+
+/* The work is done. Spans of the context may live on. NULL is fine. */
+CATENA_API void catena_context_free(catena_context *context);
+
+/* Records that the work has come to a point, and when. */
+CATENA_API void catena_context_checkpoint(catena_context *context, const char *name);
+
+/* Milliseconds since the context was made, by the monotonic clock; 0 of NULL. */
+CATENA_API double catena_context_elapsed_ms(catena_context *context);
+
+/*
+ * Ids. NULL where there is none, and of NULL or a freed context. The text lives until the context
+ * is freed; that of catena_context_span_id() until it is asked for again.
+ */
+CATENA_API const char *catena_context_id(catena_context *context); /* a UUID */
+CATENA_API const char *catena_context_correlation_id(catena_context *context);
+CATENA_API const char *catena_context_causation_id(catena_context *context); /* the first cause */
+CATENA_API const char *catena_context_workflow_id(catena_context *context);
+CATENA_API const char *catena_context_session_id(catena_context *context);
+CATENA_API const char *catena_context_trace_id(catena_context *context); /* 32 hex digits */
+CATENA_API const char *catena_context_span_id(catena_context *context);  /* the current span's */
+CATENA_API const char *catena_context_parent_span_id(catena_context *context); /* it came with */
+CATENA_API uint8_t catena_context_trace_flags(catena_context *context);        /* W3C; 0 of NULL */
+
+/*
+ * This thread's context, for code that is handed none. Attaching returns the one before, to be
+ * given back to catena_context_detach(). Threads start with none (NULL).
+ */
+CATENA_API catena_context *catena_context_attach(catena_context *context);
+CATENA_API void catena_context_detach(catena_context *before);
+CATENA_API catena_context *catena_context_current(void);
+
+/*
+ * Sets TRACEPARENT, TRACESTATE and BAGGAGE of this process's environment for a program that is to
+ * be executed, and removes those with nothing to say. `span` all zero: the context's current span.
+ * `context` NULL: no baggage. Baggage says the workflow, the session, the chain, and this context
+ * as the cause (workflow.id, .session_id, .correlation_id, .context_id). True when TRACEPARENT was
+ * set. Like setenv(), not while other threads read the environment.
+ */
+CATENA_API bool catena_inject_environ(catena_context *context, catena_span span);
+
+/* ---- scopes ---- */
+
+/*
+ * The scope of an instrumented library. The same arguments give the same pointer. `version` and
+ * `schema_url` may be NULL. (The schema URL tells scopes apart; this version does not send it.) An
+ * empty or NULL name gives NULL, the application.
+ */
+CATENA_API const catena_scope *catena_scope_get(const char *name, const char *version,
+                                                const char *schema_url);
+
+/* ---- spans ---- */
+
+typedef struct catena_span_options {
+        const catena_scope *scope; /* who instruments */
+        catena_span parent;        /* all zero: the context's current span */
+        uint32_t kind;             /* CATENA_KIND_* */
+        uint32_t flags;            /* 0 */
+        uint64_t start_unix_ns;    /* 0: now */
+        const catena_attribute *attributes;
+        size_t n_attributes;
+        const catena_link *links;
+        size_t n_links;
+        uint64_t reserved[6];
+} catena_span_options;
+
+/*
+ * Starts a span, a child of the context's current span, and makes it the current one until it ends.
+ * No span (all zero) comes back of a context that is NULL or freed, and where the library is
+ * disabled or stopped. When a daemon is missing the span is the same, and is dropped.
+ */
+CATENA_API catena_span catena_span_start(catena_context *context, const char *name, uint32_t kind);
+
+/*
+ * The same with choices. With `.parent` the span is that span's child and does not become the
+ * context's current span; `context` may then be NULL and any thread may call: the span belongs to
+ * the parent's context. `options` may be NULL.
+ */
+CATENA_API catena_span catena_span_start_with(catena_context *context, const char *name,
+                                              const catena_span_options *options);
+
+/* A child of a span: touches no context, any thread, many at once. */
+CATENA_API catena_span catena_span_child(catena_span parent, const char *name, uint32_t kind);
+
+/* Sets attributes: n of them cost one record. */
+CATENA_API void catena_span_set(catena_span span, const catena_attribute *attributes, size_t n);
+CATENA_API void catena_span_set_string(catena_span span, const char *key, const char *value);
+CATENA_API void catena_span_set_int(catena_span span, const char *key, int64_t value);
+CATENA_API void catena_span_set_double(catena_span span, const char *key, double value);
+CATENA_API void catena_span_set_bool(catena_span span, const char *key, bool value);
+
+CATENA_API void catena_span_set_name(catena_span span, const char *name);
+
+/* `message` counts with CATENA_STATUS_ERROR and may be NULL. UNSET changes nothing. */
+CATENA_API void catena_span_set_status(catena_span span, uint32_t status, const char *message);
+
+/* Adds a link to another span. */
+CATENA_API void catena_span_link(catena_span span, catena_span other,
+                                 const catena_attribute *attributes, size_t n);
+
+/* Adds an event, now or at a given time. */
+CATENA_API void catena_span_event(catena_span span, const char *name,
+                                  const catena_attribute *attributes, size_t n);
+CATENA_API void catena_span_event_at(catena_span span, const char *name, uint64_t unix_ns,
+                                     const catena_attribute *attributes, size_t n);
+
+/*
+ * One `exception` event (exception.type, .message, .stacktrace; each may be NULL) and the status
+ * ERROR with the message.
+ */
+CATENA_API void catena_span_error(catena_span span, const char *type, const char *message,
+                                  const char *stacktrace);
+
+/*
+ * Ends the span, now or at a given time. If it is its context's current span, its parent is current
+ * again. What is said of it later is dropped by the daemon and counted.
+ */
+CATENA_API void catena_span_end(catena_span span);
+CATENA_API void catena_span_end_at(catena_span span, uint64_t unix_ns);
+
+/* Whether it was decided at the start to record the span: whether attributes are worth making. */
+CATENA_API bool catena_span_recording(catena_span span);
+
+/* ---- the process ---- */
+
+typedef struct catena_options {
+        const char *service_name; /* NULL: OTEL_SERVICE_NAME, or unknown_service:<executable> */
+        const char *socket;       /* NULL: CATENA_SOCKET, or the default */
+        const catena_attribute *attributes; /* of the resource; before those of the environment */
+        size_t n_attributes;
+        uint64_t reserved[8];
+} catena_options;
+
+/*
+ * Optional, for main programs: the first use of the library starts it from the environment alone.
+ * True if these options hold, false if it had been started before. `options` may be NULL.
+ */
+CATENA_API bool catena_start(const catena_options *options);
+
+/* How far what was said has come. */
+enum {
+        CATENA_JOURNALED = 0, /* the daemon has it: it survives this process and the daemon */
+        CATENA_SYNCED = 1,    /* and it is on a disk */
+        CATENA_DELIVERED = 2, /* and every exporter has answered for it */
+};
+
+/*
+ * Waits until all that this process said is in the daemon's journal (synced, where it syncs), at
+ * most `timeout_ms`. True when it is, and nothing was dropped since the last flush.
+ */
+CATENA_API bool catena_flush(unsigned timeout_ms);
+CATENA_API bool catena_flush_to(int level, unsigned timeout_ms); /* CATENA_JOURNALED … */
+
+/* Flushes, says goodbye, and records nothing from then on. For main programs. */
+CATENA_API bool catena_stop(unsigned timeout_ms);
+
+/* Counters of this process since it started (a forked child: since its first call). */
+typedef struct catena_stats {
+        uint64_t spans_started; /* recorded ones */
+        uint64_t spans_ended;
+        uint64_t records; /* handed to the daemon, and their bytes */
+        uint64_t bytes;
+        uint64_t connections;
+        uint64_t dropped_starts; /* what was dropped … */
+        uint64_t dropped_updates;
+        uint64_t dropped_ends;
+        uint64_t dropped_socket_full; /* … and why */
+        uint64_t dropped_not_connected;
+        uint64_t dropped_too_large;
+        uint64_t misuse; /* NULLs, freed contexts, spans of another process, bad attributes */
+} catena_stats;
+
+/*
+ * Fills the first `size` bytes, as far as this library knows them, and returns how many bytes it
+ * knows: catena_stats_get(&stats, sizeof stats).
+ */
+CATENA_API size_t catena_stats_get(catena_stats *stats, size_t size);
+
+/* The version of the library that runs, "0.1.0", and the number of its interface. */
+CATENA_API const char *catena_version(void);
+#define CATENA_ABI 0
+CATENA_API int catena_abi(void);
+
+#undef CATENA_STATIC_ASSERT
+
+#ifdef __cplusplus
+}
+#endif
