@@ -59,9 +59,9 @@ typedef struct JournalBlock {
         uint32_t generation; /* of the chunk */
         uint32_t offset;     /* in the chunk, of the first record */
         uint16_t flags;
-        uint64_t time_unix_ns; /* when it was received */
-        uint8_t *records;      /* in the map, at a multiple of 8 */
-        size_t size;           /* bytes, a multiple of 8; 0 is allowed */
+        uint64_t time_unix_ns;    /* when it was received */
+        uint8_t *records;         /* in the map, at a multiple of 8 */
+        size_t size;              /* bytes, a multiple of 8; 0 is allowed */
         JournalPosition position; /* of records[0] */
 } JournalBlock;
 
@@ -73,7 +73,7 @@ typedef enum JournalRoom {
 
 typedef struct JournalOptions {
         const char *path;
-        size_t max_bytes; /* rounded down to whole segments */
+        size_t max_bytes; /* in whole segments, JOURNAL_SEGMENTS_MIN or more */
         uint8_t key[8];   /* random; used only where the folder holds no journal yet */
         /* Writes the state at this moment, for the checkpoint of a segment that opens. */
         size_t (*checkpoint)(void *user, uint8_t *data, size_t size);
