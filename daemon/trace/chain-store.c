@@ -24,29 +24,29 @@ static size_t chain_store_weight(size_t size) {
         return weight < 32 ? 32 : weight;
 }
 
-static void chain_store_charge(Chains *chains, Chain *chain, size_t size) {
+static void chain_store_charge(Chain *chain, size_t size) {
         chain->n_bytes += chain_store_weight(size);
-        chains->n_bytes += chain_store_weight(size);
+        chain->chains->n_bytes += chain_store_weight(size);
 }
 
-void *chain_store_take(Chains *chains, Chain *chain, size_t size) {
+void *chain_store_take(Chain *chain, size_t size) {
         void *memory = calloc(1, size);
 
         if (memory)
-                chain_store_charge(chains, chain, size);
+                chain_store_charge(chain, size);
         return memory;
 }
 
-void chain_store_give(Chains *chains, Chain *chain, void *memory, size_t size) {
+void chain_store_give(Chain *chain, void *memory, size_t size) {
         if (!memory)
                 return;
         chain->n_bytes -= chain_store_weight(size);
-        chains->n_bytes -= chain_store_weight(size);
+        chain->chains->n_bytes -= chain_store_weight(size);
         free(memory);
 }
 
-void chain_store_give_text(Chains *chains, Chain *chain, char *text) {
-        chain_store_give(chains, chain, text, text ? strlen(text) + 1 : 0);
+void chain_store_give_text(Chain *chain, char *text) {
+        chain_store_give(chain, text, text ? strlen(text) + 1 : 0);
 }
 
 size_t chain_store_bytes(const Chains *chains) {
@@ -68,68 +68,70 @@ void chain_store_closed(Chains *chains, Chain *chain) {
 
 /* ---- leaving ---- */
 
-void chain_store_drop_handle(Chains *chains, ChainContext *context, ChainHandle *handle) {
+void chain_store_drop_handle(ChainContext *context, ChainHandle *handle) {
         *handle->place = NULL;
         list_unlink(&handle->link);
         context->n_handles--;
-        chain_store_give(chains, context->chain, handle, sizeof *handle);
+        chain_store_give(context->chain, handle, sizeof *handle);
 }
 
-void chain_store_give_causes(Chains *chains, ChainContext *context) {
+void chain_store_give_causes(ChainContext *context) {
         for (size_t i = 0; i < context->n_causes; i++)
-                chain_store_give_text(chains, context->chain, context->causation_ids[i]);
-        chain_store_give(chains, context->chain, context->causation_ids,
+                chain_store_give_text(context->chain, context->causation_ids[i]);
+        chain_store_give(context->chain, context->causation_ids,
                          CHAINS_CAUSES_MAX * sizeof *context->causation_ids);
         context->causation_ids = NULL;
         context->n_causes = 0;
 }
 
-void chain_store_free_context(Chains *chains, ChainContext *context) {
+void chain_store_free_context(ChainContext *context) {
         Chain *chain = context->chain;
 
-        id_index_remove(&chains->index, &context->by_id);
-        id_index_remove(&chains->index, &context->in_chain);
+        id_index_remove(&chain->chains->index, &context->by_id);
+        id_index_remove(&chain->chains->index, &context->in_chain);
         list_for_each_safe (link, &context->handles)
-                chain_store_drop_handle(chains, context, list_entry(link, ChainHandle, link));
+                chain_store_drop_handle(context, list_entry(link, ChainHandle, link));
         list_for_each_safe (link, &context->checkpoints) {
                 ChainCheckpoint *checkpoint = list_entry(link, ChainCheckpoint, link);
 
-                chain_store_give(chains, chain, checkpoint,
+                chain_store_give(chain, checkpoint,
                                  sizeof *checkpoint + strlen(checkpoint->name) + 1);
         }
-        chain_store_give_causes(chains, context);
-        chain_store_give_text(chains, chain, context->context_id);
-        chain_store_give_text(chains, chain, context->workflow_id);
-        chain_store_give_text(chains, chain, context->session_id);
-        chain_store_give_text(chains, chain, context->service);
+        chain_store_give_causes(context);
+        chain_store_give_text(chain, context->context_id);
+        chain_store_give_text(chain, context->workflow_id);
+        chain_store_give_text(chain, context->session_id);
+        chain_store_give_text(chain, context->service);
         list_unlink(&context->link);
-        chain_store_give(chains, chain, context, sizeof *context);
+        chain_store_give(chain, context, sizeof *context);
 }
 
-void chain_store_free_span(Chains *chains, ChainSpan *span) {
+void chain_store_free_span(ChainSpan *span) {
         Chain *chain = span->chain;
 
-        id_index_remove(&chains->index, &span->by_id);
-        id_index_remove(&chains->index, &span->by_trace);
+        id_index_remove(&chain->chains->index, &span->by_id);
+        id_index_remove(&chain->chains->index, &span->by_trace);
         if (span->handle)
                 *span->handle = NULL;
-        chain_store_give_text(chains, chain, span->name);
-        chain_store_give_text(chains, chain, span->status_message);
-        chain_store_give_text(chains, chain, span->exception);
-        chain_store_give_text(chains, chain, span->service);
+        chain_store_give_text(chain, span->name);
+        chain_store_give_text(chain, span->status_message);
+        chain_store_give_text(chain, span->exception);
+        chain_store_give_text(chain, span->service);
         list_unlink(&span->link);
-        chain_store_give(chains, chain, span, sizeof *span);
+        chain_store_give(chain, span, sizeof *span);
 }
 
-void chain_store_free(Chains *chains, Chain *chain) {
+void chain_store_free(Chain *chain) {
+        Chains *chains = chain->chains;
+
         list_for_each_safe (link, &chain->spans)
-                chain_store_free_span(chains, list_entry(link, ChainSpan, link));
+                chain_store_free_span(list_entry(link, ChainSpan, link));
         list_for_each_safe (link, &chain->contexts)
-                chain_store_free_context(chains, list_entry(link, ChainContext, link));
+                chain_store_free_context(list_entry(link, ChainContext, link));
         id_index_remove(&chains->index, &chain->by_id);
         list_unlink(&chain->link);
         list_unlink(&chain->finished_link);
-        chain_store_give_text(chains, chain, chain->id);
+        chain_store_give_text(chain, chain->id);
         chains->n_bytes -= chain->n_bytes;
         chains->n_chains--;
         free(chain);
@@ -161,7 +163,7 @@ bool chain_store_make_room(Chains *chains, Chain *chain) {
                 Chain *victim = chain_store_victim(chains, chain);
 
                 if (victim) {
-                        chain_store_free(chains, victim);
+                        chain_store_free(victim);
                         chains->n_evicted++;
                 }
                 fits = victim;
@@ -176,7 +178,7 @@ bool chain_store_make_room(Chains *chains, Chain *chain) {
 
 /* ---- coming ---- */
 
-int chain_store_set_text(Chains *chains, Chain *chain, char **slot, ValidateText text) {
+int chain_store_set_text(Chain *chain, char **slot, ValidateText text) {
         size_t size;
         char *copy;
 
@@ -185,11 +187,11 @@ int chain_store_set_text(Chains *chains, Chain *chain, char **slot, ValidateText
         size = utf8_truncate(text.data, strnlen(text.data, text.size), CHAINS_TEXT_MAX);
         if (*slot && strlen(*slot) == size && !memcmp(*slot, text.data, size))
                 return 0;
-        copy = chain_store_take(chains, chain, size + 1);
+        copy = chain_store_take(chain, size + 1);
         if (!copy)
                 return error_origin(-ENOMEM);
         memcpy(copy, text.data, size);
-        chain_store_give_text(chains, chain, *slot);
+        chain_store_give_text(chain, *slot);
         *slot = copy;
         return 0;
 }
@@ -206,19 +208,19 @@ int chain_store_add(Chains *chains, Chain **chainp, uint64_t scope, const char *
 
         if (!chain)
                 return error_origin(-ENOMEM);
-        chain_store_charge(chains, chain, sizeof *chain);
+        chain->chains = chains;
+        chain_store_charge(chain, sizeof *chain);
         list_init(&chain->contexts);
         list_init(&chain->spans);
         list_init(&chain->finished_link);
         list_append(&chains->chains, &chain->link);
         chains->n_chains++;
-        r = chain_store_set_text(chains, chain, &chain->id,
-                                 (ValidateText){.data = id, .size = strlen(id)});
+        r = chain_store_set_text(chain, &chain->id, (ValidateText){.data = id, .size = strlen(id)});
         if (!r)
                 r = id_index_put(&chains->index, &chain->by_id, scope, chain->id,
                                  strlen(chain->id));
         if (r) {
-                chain_store_free(chains, chain);
+                chain_store_free(chain);
                 return error_trace(r);
         }
         *chainp = chain;

@@ -38,22 +38,22 @@ size_t chain_store_bytes(const Chains *chains);
 
 /* ---- memory of a chain, for which room was made; zeroed; NULL: out of memory ---- */
 
-void *chain_store_take(Chains *chains, Chain *chain, size_t size);
-void chain_store_give(Chains *chains, Chain *chain, void *memory, size_t size);
+void *chain_store_take(Chain *chain, size_t size);
+void chain_store_give(Chain *chain, void *memory, size_t size);
 /* Puts a copy, cut to CHAINS_TEXT_MAX, in the place of what was there; absent: leaves that. */
-int chain_store_set_text(Chains *chains, Chain *chain, char **slot, ValidateText text);
-void chain_store_give_text(Chains *chains, Chain *chain, char *text);
-void chain_store_give_causes(Chains *chains, ChainContext *context);
+int chain_store_set_text(Chain *chain, char **slot, ValidateText text);
+void chain_store_give_text(Chain *chain, char *text);
+void chain_store_give_causes(ChainContext *context);
 
 /* ---- nodes ---- */
 
 Chain *chain_store_find(const Chains *chains, uint64_t scope, const char *id);
 int chain_store_add(Chains *chains, Chain **chainp, uint64_t scope, const char *id);
-void chain_store_free(Chains *chains, Chain *chain);
-void chain_store_free_context(Chains *chains, ChainContext *context);
-void chain_store_free_span(Chains *chains, ChainSpan *span);
+void chain_store_free(Chain *chain);
+void chain_store_free_context(ChainContext *context);
+void chain_store_free_span(ChainSpan *span);
 /* Frees it; its place is set to NULL. */
-void chain_store_drop_handle(Chains *chains, ChainContext *context, ChainHandle *handle);
+void chain_store_drop_handle(ChainContext *context, ChainHandle *handle);
 
 /* One more, one fewer of its spans and contexts may still change. */
 void chain_store_opened(Chain *chain);

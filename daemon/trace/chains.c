@@ -49,7 +49,7 @@ static ChainContext *chains_context_in(const Chains *chains, const Chain *chain,
 
 static int chains_add_context(Chains *chains, ChainContext **contextp, Chain *chain,
                               const ChainsContextStart *start) {
-        ChainContext *context = chain_store_take(chains, chain, sizeof *context);
+        ChainContext *context = chain_store_take(chain, sizeof *context);
         const char *id = start->context_id;
         int r;
 
@@ -60,10 +60,9 @@ static int chains_add_context(Chains *chains, ChainContext **contextp, Chain *ch
         list_init(&context->checkpoints);
         list_init(&context->handles);
         list_append(&chain->contexts, &context->link);
-        r = chain_store_set_text(chains, chain, &context->context_id, chains_text(id));
+        r = chain_store_set_text(chain, &context->context_id, chains_text(id));
         if (!r)
-                r = chain_store_set_text(chains, chain, &context->service,
-                                         chains_text(start->service));
+                r = chain_store_set_text(chain, &context->service, chains_text(start->service));
         if (!r)
                 r = id_index_put(&chains->index, &context->by_id, CHAIN_STORE_BY_CONTEXT,
                                  context->context_id, strlen(id));
@@ -71,7 +70,7 @@ static int chains_add_context(Chains *chains, ChainContext **contextp, Chain *ch
                 r = id_index_put(&chains->index, &context->in_chain, (uintptr_t)chain,
                                  context->context_id, strlen(id));
         if (r) {
-                chain_store_free_context(chains, context);
+                chain_store_free_context(context);
                 return error_trace(r);
         }
         chain->n_contexts++;
@@ -79,22 +78,20 @@ static int chains_add_context(Chains *chains, ChainContext **contextp, Chain *ch
         return 0;
 }
 
-static int chains_set_causes(Chains *chains, ChainContext *context,
-                             const ChainsContextStart *start) {
+static int chains_set_causes(ChainContext *context, const ChainsContextStart *start) {
         int r;
 
-        chain_store_give_causes(chains, context);
+        chain_store_give_causes(context);
         if (!start->n_causes)
                 return 0;
         context->causation_ids = chain_store_take(
-                chains, context->chain, CHAINS_CAUSES_MAX * sizeof *context->causation_ids);
+                context->chain, CHAINS_CAUSES_MAX * sizeof *context->causation_ids);
         if (!context->causation_ids)
                 return error_origin(-ENOMEM);
         for (size_t i = 0; i < start->n_causes && context->n_causes < CHAINS_CAUSES_MAX; i++) {
                 if (!chains_id_fits(start->causation_ids[i]))
                         continue;
-                r = chain_store_set_text(chains, context->chain,
-                                         &context->causation_ids[context->n_causes],
+                r = chain_store_set_text(context->chain, &context->causation_ids[context->n_causes],
                                          chains_text(start->causation_ids[i]));
                 if (r)
                         return error_trace(r);
@@ -103,13 +100,13 @@ static int chains_set_causes(Chains *chains, ChainContext *context,
         return 0;
 }
 
-static int chains_add_handle(Chains *chains, ChainContext *context, ChainContext **place) {
+static int chains_add_handle(ChainContext *context, ChainContext **place) {
         bool was_open = chains_context_is_open(context);
         ChainHandle *handle;
 
         if (*place || context->n_handles == CHAINS_HANDLES_MAX)
                 return 0;
-        handle = chain_store_take(chains, context->chain, sizeof *handle);
+        handle = chain_store_take(context->chain, sizeof *handle);
         if (!handle)
                 return error_origin(-ENOMEM);
         handle->place = place;
@@ -127,6 +124,8 @@ int chains_context_start(Chains *chains, ChainContext **handle, const ChainsCont
         Chain *chain;
         int r = 0;
 
+        if (!chains)
+                return 0;
         if (!chains_id_fits(id) || !chains_id_fits(start->context_id)) {
                 chains->n_left_out++;
                 return 0;
@@ -135,7 +134,7 @@ int chains_context_start(Chains *chains, ChainContext **handle, const ChainsCont
         if (chain)
                 context = chains_context_in(chains, chain, start->context_id);
         if (*handle && *handle != context)
-                chains_forget(chains, handle, NULL);
+                chains_forget(handle, NULL);
         if (!chain_store_make_room(chains, chain))
                 return 0;
         if (!chain)
@@ -143,15 +142,15 @@ int chains_context_start(Chains *chains, ChainContext **handle, const ChainsCont
         if (!r && !context)
                 r = chains_add_context(chains, &context, chain, start);
         if (!r)
-                r = chain_store_set_text(chains, chain, &context->workflow_id,
+                r = chain_store_set_text(chain, &context->workflow_id,
                                          chains_text(start->workflow_id));
         if (!r)
-                r = chain_store_set_text(chains, chain, &context->session_id,
+                r = chain_store_set_text(chain, &context->session_id,
                                          chains_text(start->session_id));
         if (!r)
-                r = chains_set_causes(chains, context, start);
+                r = chains_set_causes(context, start);
         if (!r)
-                r = chains_add_handle(chains, context, handle);
+                r = chains_add_handle(context, handle);
         if (r)
                 return error_trace(r);
         if (start->start_unix_ns)
@@ -167,7 +166,7 @@ int chains_context_checkpoint(Chains *chains, ChainContext *context, const char 
         if (!context || !chain_store_make_room(chains, context->chain))
                 return 0;
         size = utf8_truncate(name, strnlen(name, size), CHAINS_TEXT_MAX);
-        checkpoint = chain_store_take(chains, context->chain, sizeof *checkpoint + size + 1);
+        checkpoint = chain_store_take(context->chain, sizeof *checkpoint + size + 1);
         if (!checkpoint)
                 return error_origin(-ENOMEM);
         checkpoint->time_unix_ns = time_unix_ns;
@@ -178,14 +177,14 @@ int chains_context_checkpoint(Chains *chains, ChainContext *context, const char 
 }
 
 /* The context behind a handle, which is forgotten. */
-static ChainContext *chains_let_go(Chains *chains, ChainContext **place) {
+static ChainContext *chains_let_go(ChainContext **place) {
         ChainContext *context = *place;
 
         list_for_each_safe (link, &context->handles) {
                 ChainHandle *handle = list_entry(link, ChainHandle, link);
 
                 if (handle->place == place) {
-                        chain_store_drop_handle(chains, context, handle);
+                        chain_store_drop_handle(context, handle);
                         break;
                 }
         }
@@ -199,7 +198,7 @@ void chains_context_end(Chains *chains, ChainContext **handle, uint64_t end_unix
         if (!context)
                 return;
         was_open = chains_context_is_open(context);
-        chains_let_go(chains, handle);
+        chains_let_go(handle);
         context->end_unix_ns = end_unix_ns;
         chains_saw(context->chain, end_unix_ns);
         if (was_open && !chains_context_is_open(context))
@@ -208,7 +207,7 @@ void chains_context_end(Chains *chains, ChainContext **handle, uint64_t end_unix
 
 /* ---- spans ---- */
 
-static int chains_set_exception(Chains *chains, ChainSpan *span, const ValidateSummary *summary) {
+static int chains_set_exception(ChainSpan *span, const ValidateSummary *summary) {
         ValidateText type = summary->exception_type, message = summary->exception_message;
         char text[CHAINS_TEXT_MAX + sizeof ": " + CHAINS_TEXT_MAX];
         int size;
@@ -216,19 +215,18 @@ static int chains_set_exception(Chains *chains, ChainSpan *span, const ValidateS
         if (!type.data && !message.data)
                 return 0;
         if (!type.data || !message.data)
-                return error_trace(chain_store_set_text(chains, span->chain, &span->exception,
+                return error_trace(chain_store_set_text(span->chain, &span->exception,
                                                         type.data ? type : message));
         size = snprintf(text, sizeof text, "%.*s: %.*s",
                         (int)utf8_truncate(type.data, type.size, CHAINS_TEXT_MAX), type.data,
                         (int)utf8_truncate(message.data, message.size, CHAINS_TEXT_MAX),
                         message.data);
-        return error_trace(
-                chain_store_set_text(chains, span->chain, &span->exception,
-                                     (ValidateText){.data = text, .size = (size_t)size}));
+        return error_trace(chain_store_set_text(
+                span->chain, &span->exception, (ValidateText){.data = text, .size = (size_t)size}));
 }
 
 /* As in OTLP: Ok is final, Error beats Unset, a message only with Error. */
-static int chains_set_status(Chains *chains, ChainSpan *span, const ValidateSummary *summary) {
+static int chains_set_status(ChainSpan *span, const ValidateSummary *summary) {
         bool was_error = span->status_code == CHAINS_STATUS_ERROR;
 
         if (!(summary->seen & CHAINS_STATUS_SEEN) || !summary->status_code ||
@@ -237,16 +235,16 @@ static int chains_set_status(Chains *chains, ChainSpan *span, const ValidateSumm
         span->status_code = summary->status_code;
         if (span->status_code == CHAINS_STATUS_ERROR) {
                 span->chain->n_errors += !was_error;
-                return error_trace(chain_store_set_text(chains, span->chain, &span->status_message,
+                return error_trace(chain_store_set_text(span->chain, &span->status_message,
                                                         summary->status_message));
         }
         span->chain->n_errors -= was_error;
-        chain_store_give_text(chains, span->chain, span->status_message);
+        chain_store_give_text(span->chain, span->status_message);
         span->status_message = NULL;
         return 0;
 }
 
-static int chains_span_merge(Chains *chains, ChainSpan *span, const ValidateSummary *summary) {
+static int chains_span_merge(ChainSpan *span, const ValidateSummary *summary) {
         int r;
 
         if (summary->kind)
@@ -254,17 +252,17 @@ static int chains_span_merge(Chains *chains, ChainSpan *span, const ValidateSumm
         if (summary->start_unix_ns)
                 span->start_unix_ns = summary->start_unix_ns;
         chains_saw(span->chain, summary->start_unix_ns);
-        r = chain_store_set_text(chains, span->chain, &span->name, summary->name);
+        r = chain_store_set_text(span->chain, &span->name, summary->name);
         if (!r)
-                r = chains_set_status(chains, span, summary);
+                r = chains_set_status(span, summary);
         if (!r)
-                r = chains_set_exception(chains, span, summary);
+                r = chains_set_exception(span, summary);
         return error_trace(r);
 }
 
 static int chains_add_span(Chains *chains, ChainSpan **spanp, Chain *chain,
                            const ValidateSummary *summary) {
-        ChainSpan *span = chain_store_take(chains, chain, sizeof *span);
+        ChainSpan *span = chain_store_take(chain, sizeof *span);
         int r;
 
         if (!span)
@@ -281,7 +279,7 @@ static int chains_add_span(Chains *chains, ChainSpan **spanp, Chain *chain,
                 r = id_index_put(&chains->index, &span->by_trace, CHAIN_STORE_BY_TRACE,
                                  span->trace_id, ID_TRACE_SIZE);
         if (r) {
-                chain_store_free_span(chains, span);
+                chain_store_free_span(span);
                 return error_trace(r);
         }
         chain->n_spans++;
@@ -296,6 +294,8 @@ int chains_span_start(Chains *chains, ChainSpan **handle, ChainContext *context,
         ChainSpan *span = NULL;
         int r = 0;
 
+        if (!chains)
+                return 0;
         if (!context) {
                 id_to_hex(trace, summary->trace_id, ID_TRACE_SIZE);
                 chain = chain_store_find(chains, CHAIN_STORE_BY_OWN_TRACE, trace);
@@ -313,16 +313,16 @@ int chains_span_start(Chains *chains, ChainSpan **handle, ChainContext *context,
         span->handle = handle;
         *handle = span;
         chain_store_opened(chain);
-        r = chain_store_set_text(chains, chain, &span->service, chains_text(service));
+        r = chain_store_set_text(chain, &span->service, chains_text(service));
         if (!r)
-                r = chains_span_merge(chains, span, summary);
+                r = chains_span_merge(span, summary);
         return error_trace(r);
 }
 
 int chains_span_update(Chains *chains, ChainSpan *span, const ValidateSummary *summary) {
         if (!span || !chain_store_make_room(chains, span->chain))
                 return 0;
-        return error_trace(chains_span_merge(chains, span, summary));
+        return error_trace(chains_span_merge(span, summary));
 }
 
 static void chains_release_span(Chains *chains, ChainSpan **handle) {
@@ -341,21 +341,27 @@ void chains_span_end(Chains *chains, ChainSpan **handle, uint64_t end_unix_ns,
                 return;
         span->end_unix_ns = end_unix_ns;
         span->end_reason = end_reason;
+        if (end_reason && !strcmp(end_reason, "process exited") &&
+            span->status_code != CHAINS_STATUS_ERROR) {
+                /* What the daemon says of a dead process stands, even over Ok. */
+                span->status_code = CHAINS_STATUS_ERROR;
+                span->chain->n_errors++;
+        }
         chains_saw(span->chain, end_unix_ns);
         chains_release_span(chains, handle);
 }
 
-void chains_forget(Chains *chains, ChainContext **context, ChainSpan **span) {
+void chains_forget(ChainContext **context, ChainSpan **span) {
         if (context && *context) {
                 ChainContext *node = *context;
                 bool was_open = chains_context_is_open(node);
 
-                chains_let_go(chains, context);
+                chains_let_go(context);
                 if (was_open && !chains_context_is_open(node))
-                        chain_store_closed(chains, node->chain);
+                        chain_store_closed(node->chain->chains, node->chain);
         }
         if (span && *span)
-                chains_release_span(chains, span);
+                chains_release_span((*span)->chain->chains, span);
 }
 
 /* ---- asked ---- */
@@ -378,7 +384,7 @@ Chains *chains_free(Chains *chains) {
         if (!chains)
                 return NULL;
         list_for_each_safe (link, &chains->chains)
-                chain_store_free(chains, list_entry(link, Chain, link));
+                chain_store_free(list_entry(link, Chain, link));
         id_index_deinit(&chains->index);
         free(chains);
         return NULL;

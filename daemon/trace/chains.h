@@ -41,6 +41,7 @@ typedef struct ChainSpan ChainSpan;
 typedef struct Chains Chains;
 
 struct Chain {
+        Chains *chains;
         char *id; /* the correlation id, or the trace id in hex; NUL-terminated */
         uint64_t start_unix_ns, end_unix_ns; /* of what it holds; end: the last seen */
         size_t n_contexts, n_spans;
@@ -97,7 +98,7 @@ struct ChainSpan {
 int chains_new(Chains **chainsp, size_t max_bytes, uint64_t seed);
 Chains *chains_free(Chains *chains);
 
-/* ---- fed by the recorder ---- */
+/* ---- fed by the recorder; without Chains (NULL) nothing is kept ---- */
 
 typedef struct ChainsContextStart {
         const char *context_id, *correlation_id; /* NUL-terminated, as all here; NULL: unset */
@@ -131,7 +132,7 @@ void chains_span_end(Chains *chains, ChainSpan **handle, uint64_t end_unix_ns,
  * The caller forgets the handles, either of which may be NULL; the nodes stay as they are (their
  * objects are gone without an end).
  */
-void chains_forget(Chains *chains, ChainContext **context, ChainSpan **span);
+void chains_forget(ChainContext **context, ChainSpan **span);
 
 /* ---- asked by the control socket ---- */
 

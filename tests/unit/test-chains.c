@@ -108,10 +108,11 @@ START_TEST(ends_close_and_keep_what_they_end) {
         ck_assert_ptr_null(context);
         ck_assert_uint_eq(chain->n_open, 0);
         ck_assert_uint_eq(chain->end_unix_ns, 20);
+        ck_assert_uint_eq(chain->n_errors, 1);
         chains_context_end(chains, &context, 99);
         chains_span_end(chains, &span, 99, NULL);
         ck_assert_int_eq(chains_context_checkpoint(chains, context, "late", 4, 99), 0);
-        chains_forget(chains, &context, &span);
+        chains_forget(&context, &span);
         ck_assert_uint_eq(chain->end_unix_ns, 20);
 
         context = list_entry(list_first(&chain->contexts), ChainContext, link);
@@ -190,10 +191,10 @@ START_TEST(sessions_may_share_a_context) {
         start(&late, "root", "root", 10);
         ck_assert_uint_eq(chain->n_open, 1);
         chains_span_end(chains, &span, 30, NULL);
-        chains_forget(chains, &child, NULL);
+        chains_forget(&child, NULL);
         ck_assert_ptr_null(child);
         ck_assert_ptr_nonnull(late);
-        chains_forget(chains, &late, NULL);
+        chains_forget(&late, NULL);
         ck_assert_uint_eq(chain->n_open, 0);
         ck_assert_uint_eq(list_entry(list_first(&chain->contexts), ChainContext, link)->end_unix_ns,
                           20);
@@ -221,7 +222,7 @@ START_TEST(what_is_forgotten_is_open_no_more) {
         start(&context, "root", "root", 10);
         start_span(&span, context, 1, 1, 11);
         chain = context->chain;
-        chains_forget(chains, &context, &span);
+        chains_forget(&context, &span);
         ck_assert_ptr_null(context);
         ck_assert_ptr_null(span);
         ck_assert_uint_eq(chain->n_open, 0);
@@ -431,7 +432,7 @@ START_TEST(stays_within_its_cap_whatever_comes) {
                         break;
                 case 2:
                 case 3:
-                        chains_forget(chains, NULL, span);
+                        chains_forget(NULL, span);
                         start_span(span, *context, (uint8_t)at, i, i + 1);
                         break;
                 case 4:
@@ -446,7 +447,7 @@ START_TEST(stays_within_its_cap_whatever_comes) {
                         break;
                 default:
                         if (at & 0x1000)
-                                chains_forget(chains, context, span);
+                                chains_forget(context, span);
                 }
                 ck_assert_uint_le(usage().n_bytes, MAX);
         }
@@ -457,6 +458,21 @@ START_TEST(stays_within_its_cap_whatever_comes) {
         for (unsigned i = 0; i < SPANS; i++)
                 ck_assert_ptr_null(spans[i]);
         open_chains();
+}
+END_TEST
+
+START_TEST(without_chains_nothing_is_kept) {
+        static ChainContext *context = NULL;
+        static ChainSpan *span = NULL;
+
+        close_chains();
+        start(&context, "root", "root", 1);
+        start_span(&span, context, 1, 1, 1);
+        ck_assert_ptr_null(context);
+        ck_assert_ptr_null(span);
+        chains_span_end(chains, &span, 2, NULL);
+        chains_context_end(chains, &context, 2);
+        chains_forget(&context, &span);
 }
 END_TEST
 
@@ -496,6 +512,7 @@ int main(void) {
         tcase_add_test(tcase, what_finished_first_leaves_first_then_the_oldest);
         tcase_add_test(tcase, one_chain_alone_stays_within_half_of_the_cap);
         tcase_add_test(tcase, stays_within_its_cap_whatever_comes);
+        tcase_add_test(tcase, without_chains_nothing_is_kept);
         tcase_add_test(tcase, a_cap_too_small_for_anything_keeps_nothing);
         suite_add_tcase(suite, tcase);
         return unit_run(suite);
