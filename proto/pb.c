@@ -60,7 +60,7 @@ static const uint8_t *pb_read_value(PbField *field, const uint8_t *at, const uin
         }
 }
 
-bool pb_next(PbReader *reader, PbField *field) {
+bool pb_next_any(PbReader *reader, PbField *field) {
         const uint8_t *at;
         uint64_t tag;
 

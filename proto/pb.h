@@ -50,12 +50,29 @@ static inline PbReader pb_reader(const void *data, size_t size) {
         return (PbReader){.at = data, .end = (const uint8_t *)data + size};
 }
 
+/* pb_next() without its short way. */
+bool pb_next_any(PbReader *reader, PbField *field);
+
 /*
  * The next field; false at the end and at a fault (then `failed`). A fault is: a group, a field
  * number of 0 or >= 2^29, a tag or length over 5 bytes, a varint whose tenth byte is over 1, a
  * length beyond the end. After a fault `at` is where the field began.
  */
-bool pb_next(PbReader *reader, PbField *field);
+static inline bool pb_next(PbReader *reader, PbField *field) {
+        const uint8_t *at = reader->at;
+
+        /* Most fields are of PB_BYTES, with a tag and a length of one byte each. */
+        if (reader->end - at < 2 || (at[0] & 0x87) != PB_BYTES || at[0] < 8 || at[1] > 0x7f ||
+            at[1] > reader->end - at - 2)
+                return pb_next_any(reader, field);
+        field->number = at[0] >> 3;
+        field->wire = PB_BYTES;
+        field->data = at + 2;
+        field->size = at[1];
+        field->start = at;
+        reader->at = at + 2 + at[1];
+        return true;
+}
 
 /* ---- writing ---- */
 

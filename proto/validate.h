@@ -55,16 +55,17 @@ typedef struct ValidateSummary {
         ValidateBloom keys;
         uint32_t n_attributes, n_events, n_links;
         uint32_t seen;       /* bit n: the singular field n of Span (of LogRecord) is present */
-        bool repeated_key;   /* an attribute key stands twice in this fragment */
-        bool repeated_field; /* so does a singular field */
+        bool repeated_key;   /* an attribute key may stand twice in this fragment */
+        bool repeated_field; /* a singular field does */
         bool unknown;        /* a field that this OTLP version does not have, at any depth */
         bool over_limit;     /* an event or a link with over 128 attributes */
+        uint32_t longest_value_bytes; /* of a string or byte string in an attribute's value */
 
         /* What is worth indexing. Slices of the fragment, the last of each if there are two. */
         const uint8_t *trace_id, *span_id, *parent_span_id; /* NULL: absent */
-        ValidateText name, status_message;
-        ValidateText exception_type, exception_message; /* of the last `exception` event */
-        uint64_t start_unix_ns, end_unix_ns;            /* 0: absent; LogRecord: its two times */
+        ValidateText name, status_message;                  /* LogRecord: its event name */
+        ValidateText exception_type, exception_message;     /* of the last `exception` event */
+        uint64_t start_unix_ns, end_unix_ns; /* 0: absent; LogRecord: its two times */
         uint32_t kind, status_code, severity;
 } ValidateSummary;
 
@@ -74,6 +75,7 @@ typedef struct ValidateSummary {
  */
 int validate_span(ValidateSummary *summary, const uint8_t *data, size_t size, bool start,
                   const uint8_t *span_id);
+/* A whole LogRecord. A span id in it implies a trace id. */
 int validate_log(ValidateSummary *summary, const uint8_t *data, size_t size);
 /* Only whether the bytes may be exported. */
 int validate_scope(const uint8_t *data, size_t size);
