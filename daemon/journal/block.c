@@ -126,6 +126,8 @@ static bool block_walk_resume(BlockWalk *walk) {
         }
         memcpy(&header.length, walk->segment->data + walk->offset, sizeof header.length);
         walk->torn = header.length != 0;
+        if (walk->torn)
+                walk->lost_bytes += sizeof header;
         return false;
 }
 

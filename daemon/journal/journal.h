@@ -83,7 +83,8 @@ typedef struct JournalOptions {
 /* What opening found. A lost part was torn, flipped or of a version that cannot be read. */
 typedef struct JournalReport {
         uint64_t n_segments, n_blocks;
-        uint64_t n_lost_segments, n_lost_blocks, lost_bytes;
+        uint64_t n_lost_segments, n_lost_blocks;
+        uint64_t lost_bytes;    /* as far as it can be known */
         uint32_t newer_version; /* of segments set aside as FILE.version-N; 0: none */
         bool on_tmpfs;
 } JournalReport;

@@ -122,10 +122,8 @@ static void recovery_walk(Recovery *recovery, JournalReport *report) {
                 report->n_lost_blocks += walk.n_lost_blocks;
                 report->lost_bytes += walk.lost_bytes;
         }
-        if (walk.torn) {
+        if (walk.torn)
                 report->n_lost_blocks++;
-                report->lost_bytes += BLOCK_HEADER_SIZE;
-        }
         recovery->next_sequence = walk.sequence ? walk.sequence : 1;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include "daemon/journal/journal.h"
+#include "tests/unit/blocks.h"
 #include "tests/unit/folder.h"
 #include "tests/unit/unit.h"
 
@@ -35,69 +36,16 @@ static Journal *open_journal(JournalReport *report) {
         return journal;
 }
 
-/* One block of `size` bytes that all say `value`. */
-static JournalPosition append(Journal *journal, size_t size, uint8_t value) {
-        JournalBlock block = {
-                .session = value,
-                .source = JOURNAL_SOURCE_STREAM,
-                .generation = value + 1U,
-                .offset = value + 2U,
-                .flags = JOURNAL_PASS_END,
-                .time_unix_ns = 1000U + value,
-                .size = size,
-        };
-
-        ck_assert_int_eq(journal_reserve(journal, &block, size, JOURNAL_ROOM_DECISION), 0);
-        memset(block.records, value, size);
-        journal_commit(journal, &block);
-        return block.position;
-}
-
-static bool says(const uint8_t *data, size_t size, uint8_t value) {
-        return !size || (data[0] == value && !memcmp(data, data + 1, size - 1));
-}
-
-typedef struct Seen {
-        unsigned n;
-        uint8_t values[512];
-        JournalPosition last;
-} Seen;
-
-static int see(void *user, JournalBlock *block) {
-        Seen *seen = user;
-        uint8_t value = (uint8_t)block->session;
-
-        ck_assert_uint_gt(block->position, seen->last);
-        seen->last = block->position;
-        ck_assert_uint_eq(block->source, JOURNAL_SOURCE_STREAM);
-        ck_assert_uint_eq(block->generation, value + 1U);
-        ck_assert_uint_eq(block->offset, value + 2U);
-        ck_assert_uint_eq(block->flags, JOURNAL_PASS_END);
-        ck_assert_uint_eq(block->time_unix_ns, 1000U + value);
-        ck_assert_uint_eq((uintptr_t)block->records % 8, 0);
-        ck_assert(says(block->records, block->size, value));
-        ck_assert_uint_lt(seen->n, sizeof seen->values);
-        seen->values[seen->n++] = value;
-        return 0;
-}
-
-static Seen see_all(Journal *journal) {
-        Seen seen = {};
-
-        ck_assert_int_eq(journal_each_block(journal, see, &seen), 0);
-        return seen;
-}
-
 START_TEST(what_was_committed_is_read_again) {
         static const size_t sizes[] = {0, 8, 16, 4096, 65536, JOURNAL_BLOCK_MAX};
         JournalPosition positions[6];
         JournalReport report;
         Journal *journal = open_journal(&report);
-        Seen seen;
+        BlocksSeen seen;
 
         ck_assert_uint_eq(report.n_segments, 0);
         for (unsigned i = 0; i < 6; i++)
-                positions[i] = append(journal, sizes[i], (uint8_t)(i + 1));
+                positions[i] = blocks_append(journal, sizes[i], (uint8_t)(i + 1));
         for (unsigned i = 1; i < 6; i++)
                 ck_assert_uint_eq(*journal_at(journal, positions[i]), i + 1);
         journal = journal_free(journal);
@@ -106,15 +54,15 @@ START_TEST(what_was_committed_is_read_again) {
         ck_assert_uint_eq(report.n_segments, 1);
         ck_assert_uint_eq(report.n_blocks, 6);
         ck_assert_uint_eq(report.n_lost_segments + report.n_lost_blocks + report.lost_bytes, 0);
-        seen = see_all(journal);
+        seen = blocks_see(journal);
         ck_assert_uint_eq(seen.n, 6);
         for (unsigned i = 0; i < 6; i++)
                 ck_assert_uint_eq(seen.values[i], i + 1);
         ck_assert_uint_eq(seen.last, positions[5]);
 
         /* It goes on behind them. */
-        ck_assert_uint_gt(append(journal, 8, 7), positions[5]);
-        ck_assert_uint_eq(see_all(journal).n, 7);
+        ck_assert_uint_gt(blocks_append(journal, 8, 7), positions[5]);
+        ck_assert_uint_eq(blocks_see(journal).n, 7);
         journal_free(journal);
 }
 END_TEST
@@ -123,15 +71,15 @@ START_TEST(a_reservation_without_a_commit_leaves_nothing) {
         JournalBlock block = {};
         Journal *journal = open_journal(NULL);
 
-        append(journal, 64, 1);
+        blocks_append(journal, 64, 1);
         ck_assert_int_eq(journal_reserve(journal, &block, 4096, JOURNAL_ROOM_CLIENT), 0);
         memset(block.records, 0xff, 4096);
         journal_free(journal);
 
         journal = open_journal(NULL);
-        ck_assert_uint_eq(see_all(journal).n, 1);
-        append(journal, 8, 2);
-        ck_assert_uint_eq(see_all(journal).n, 2);
+        ck_assert_uint_eq(blocks_see(journal).n, 1);
+        blocks_append(journal, 8, 2);
+        ck_assert_uint_eq(blocks_see(journal).n, 2);
         journal_free(journal);
 }
 END_TEST
@@ -147,8 +95,8 @@ START_TEST(a_block_may_be_smaller_than_was_reserved) {
         memset(block.records, 5, 65536);
         block.size = 8;
         journal_commit(journal, &block);
-        ck_assert_uint_eq(append(journal, 8, 6), block.position + 8 + 48);
-        ck_assert_uint_eq(see_all(journal).n, 2);
+        ck_assert_uint_eq(blocks_append(journal, 8, 6), block.position + 8 + 48);
+        ck_assert_uint_eq(blocks_see(journal).n, 2);
         journal_free(journal);
 }
 END_TEST
@@ -163,7 +111,7 @@ START_TEST(reading_stops_where_the_reader_wants) {
         int n = 0;
 
         for (uint8_t i = 0; i < 5; i++)
-                append(journal, 8, i);
+                blocks_append(journal, 8, i);
         ck_assert_int_eq(journal_each_block(journal, stop_at_second, &n), 42);
         ck_assert_int_eq(n, 2);
         journal_free(journal);
@@ -178,20 +126,20 @@ START_TEST(segments_are_used_again_and_the_past_stays_past) {
 
         for (unsigned lap = 0; lap < 40; lap++) {
                 unsigned n = lap % 7 + 1;
-                Seen seen;
+                BlocksSeen seen;
 
                 journal = open_journal(&report);
                 ck_assert_uint_eq(report.n_lost_segments + report.n_lost_blocks, 0);
-                seen = see_all(journal);
+                seen = blocks_see(journal);
                 ck_assert_uint_eq(seen.n, next - oldest);
                 for (unsigned i = 0; i < seen.n; i++)
                         ck_assert_uint_eq(seen.values[i], (uint8_t)(oldest + i));
                 for (unsigned i = 0; i < n; i++) {
-                        append(journal, BIG - (next * 8) % 1024, (uint8_t)next);
+                        blocks_append(journal, BIG - (next * 8) % 1024, (uint8_t)next);
                         next++;
                 }
                 journal_reclaim(journal);
-                oldest = next - see_all(journal).n;
+                oldest = next - blocks_see(journal).n;
                 ck_assert_uint_le(folder_count(folder, ".spare"), 2);
                 ck_assert_uint_eq(folder_count(folder, ".segment"), 1);
                 journal_free(journal);
@@ -206,10 +154,10 @@ START_TEST(only_the_oldest_is_freed_and_only_when_nothing_in_it_is_held) {
         JournalUsage usage;
         size_t live;
 
-        positions[0] = append(journal, BIG, 0);
+        positions[0] = blocks_append(journal, BIG, 0);
         ck_assert(!journal_oldest(journal, &first, &end, &live));
         for (uint8_t i = 1; i < 4; i++)
-                positions[i] = append(journal, BIG, i);
+                positions[i] = blocks_append(journal, BIG, i);
         for (unsigned i = 0; i < 4; i++)
                 journal_hold(journal, positions[i], 100);
         ck_assert_uint_eq(journal_reclaim(journal), 0);
@@ -260,12 +208,12 @@ START_TEST(the_last_two_segments_are_for_decisions) {
         ck_assert_uint_eq(n, JOURNAL_SEGMENTS_MIN - 2);
         /* What fits behind the last block is still a client's. */
         ck_assert_int_eq(journal_reserve(journal, &block, 1024, JOURNAL_ROOM_CLIENT), 0);
-        append(journal, BIG, 1);
+        blocks_append(journal, BIG, 1);
         ck_assert_int_eq(journal_reserve(journal, &block, 8, JOURNAL_ROOM_CLIENT), JOURNAL_E_FULL);
-        append(journal, BIG, 2);
+        blocks_append(journal, BIG, 2);
         ck_assert_int_eq(journal_reserve(journal, &block, BIG, JOURNAL_ROOM_DECISION),
                          JOURNAL_E_FULL);
-        append(journal, 1024, 3);
+        blocks_append(journal, 1024, 3);
 
         ck_assert_uint_eq(journal_reclaim(journal), JOURNAL_SEGMENTS_MIN - 1);
         ck_assert_int_eq(journal_reserve(journal, &block, BIG, JOURNAL_ROOM_CLIENT), 0);
@@ -282,7 +230,7 @@ START_TEST(a_lowered_cap_leaves_room_for_what_frees_it) {
 
         ck_assert_int_eq(journal_open(&journal, &options, &report), 0);
         for (unsigned i = 0; i < 12; i++)
-                append(journal, BIG, 1);
+                blocks_append(journal, BIG, 1);
         journal_free(journal);
 
         journal = open_journal(NULL);
@@ -291,7 +239,7 @@ START_TEST(a_lowered_cap_leaves_room_for_what_frees_it) {
         ck_assert_uint_eq(usage.n_segments_free, 2);
         ck_assert_int_eq(journal_reserve(journal, &block, BIG, JOURNAL_ROOM_CLIENT),
                          JOURNAL_E_FULL);
-        append(journal, BIG, 1);
+        blocks_append(journal, BIG, 1);
         journal_free(journal);
 }
 END_TEST
@@ -329,18 +277,18 @@ START_TEST(a_segment_opens_with_the_state_of_that_moment) {
                 ck_assert_uint_eq(checkpoint, 0);
                 ck_assert_ptr_null(data);
                 ck_assert_uint_eq(state.n_calls, 0);
-                append(journal, JOURNAL_BLOCK_MAX, 1);
-                position = append(journal, JOURNAL_BLOCK_MAX, 2);
-                append(journal, 8, 3);
+                blocks_append(journal, JOURNAL_BLOCK_MAX, 1);
+                position = blocks_append(journal, JOURNAL_BLOCK_MAX, 2);
+                blocks_append(journal, 8, 3);
                 ck_assert_uint_eq(state.n_calls, 2);
                 journal_free(journal);
 
                 journal = open_journal(NULL);
                 journal_checkpoint(journal, &data, &size, &checkpoint);
                 ck_assert_uint_eq(size, sizes[i]);
-                ck_assert(says(data, size, 2));
+                ck_assert(blocks_say(data, size, 2));
                 ck_assert_uint_eq(checkpoint, position - 48);
-                ck_assert_uint_eq(see_all(journal).n, 3);
+                ck_assert_uint_eq(blocks_see(journal).n, 3);
                 journal_free(journal);
                 teardown();
                 setup();
@@ -402,16 +350,16 @@ START_TEST(a_file_system_that_refuses_is_no_end) {
                 JournalBlock block = {};
 
                 signal(SIGXFSZ, SIG_IGN);
-                append(journal, BIG, 1);
+                blocks_append(journal, BIG, 1);
                 getrlimit(RLIMIT_FSIZE, &old);
                 none.rlim_max = old.rlim_max;
                 setrlimit(RLIMIT_FSIZE, &none);
                 ck_assert_int_eq(journal_reserve(journal, &block, BIG, JOURNAL_ROOM_CLIENT),
                                  JOURNAL_E_SPACE);
-                append(journal, 64, 2);
+                blocks_append(journal, 64, 2);
                 setrlimit(RLIMIT_FSIZE, &old);
-                append(journal, BIG, 3);
-                ck_assert_uint_eq(see_all(journal).n, 3);
+                blocks_append(journal, BIG, 3);
+                ck_assert_uint_eq(blocks_see(journal).n, 3);
                 journal_free(journal);
                 _exit(0);
         }
@@ -432,18 +380,18 @@ START_TEST(a_full_tmpfs_is_no_end) {
                 return;
         journal = open_journal(&report);
         ck_assert(report.on_tmpfs);
-        append(journal, BIG, 1);
-        append(journal, BIG, 2);
+        blocks_append(journal, BIG, 1);
+        blocks_append(journal, BIG, 2);
         for (unsigned i = 0; i < 3; i++)
                 ck_assert_int_eq(journal_reserve(journal, &block, BIG, JOURNAL_ROOM_CLIENT),
                                  JOURNAL_E_SPACE);
-        append(journal, 64, 3);
+        blocks_append(journal, 64, 3);
         ck_assert_uint_eq(journal_reclaim(journal), 1);
-        append(journal, BIG, 4);
-        ck_assert_uint_eq(see_all(journal).n, 3);
+        blocks_append(journal, BIG, 4);
+        ck_assert_uint_eq(blocks_see(journal).n, 3);
         journal_free(journal);
         journal = open_journal(NULL);
-        ck_assert_uint_eq(see_all(journal).n, 3);
+        ck_assert_uint_eq(blocks_see(journal).n, 3);
         journal_free(journal);
         umount(folder);
 }
