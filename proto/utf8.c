@@ -10,18 +10,15 @@ static bool utf8_continues(uint8_t byte) {
         return (byte & 0xc0) == 0x80;
 }
 
-/*
- * Reads one character that is not ASCII. Returns its bytes, *validp set; or the bytes of the
- * maximal ill-formed part there, at least 1. `left` is not 0.
- */
-static size_t utf8_step(const uint8_t *at, size_t left, bool *validp) {
+size_t utf8_next(bool *validp, const void *text, size_t size) {
+        const uint8_t *at = text;
         uint8_t lead = at[0], low = 0x80, high = 0xbf;
-        size_t size, n;
+        size_t length, n;
 
-        *validp = false;
+        *validp = lead < 0x80;
         if (lead < 0xc2 || lead > 0xf4)
                 return 1;
-        size = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+        length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
         if (lead == 0xe0)
                 low = 0xa0; /* else it were shorter */
         else if (lead == 0xed)
@@ -30,13 +27,13 @@ static size_t utf8_step(const uint8_t *at, size_t left, bool *validp) {
                 low = 0x90; /* else it were shorter */
         else if (lead == 0xf4)
                 high = 0x8f; /* over U+10FFFF */
-        if (left < 2 || at[1] < low || at[1] > high)
+        if (size < 2 || at[1] < low || at[1] > high)
                 return 1;
-        for (n = 2; n < size; n++)
-                if (n >= left || !utf8_continues(at[n]))
+        for (n = 2; n < length; n++)
+                if (n >= size || !utf8_continues(at[n]))
                         return n;
         *validp = true;
-        return size;
+        return length;
 }
 
 static size_t utf8_ascii(const uint8_t *at, size_t left) {
@@ -84,7 +81,7 @@ bool utf8_is_valid(const void *text, size_t size) {
                 size -= n;
                 if (!size)
                         return true;
-                n = utf8_step(at, size, &valid);
+                n = utf8_next(&valid, at, size);
                 if (!valid)
                         return false;
                 at += n;
@@ -126,7 +123,7 @@ size_t utf8_replace(char *out, const void *text, size_t size) {
 
                 valid = n > 0;
                 if (!valid)
-                        n = utf8_step(at, size, &valid);
+                        n = utf8_next(&valid, at, size);
                 n_out = valid ? n : sizeof replacement;
                 if (out)
                         memcpy(out + total, valid ? (const char *)at : replacement, n_out);

@@ -16,6 +16,12 @@
 /* ASCII is passed over eight bytes at a time. */
 bool utf8_is_valid(const void *text, size_t size);
 
+/*
+ * Reads one character at the front of `text`, of `size` > 0 bytes. Returns its bytes; or, *validp
+ * being false, those of the maximal ill-formed part there.
+ */
+size_t utf8_next(bool *validp, const void *text, size_t size);
+
 /* The length of the longest prefix of at most `max_bytes` that splits no character. */
 size_t utf8_truncate(const void *text, size_t size, size_t max_bytes);
 

@@ -2,8 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Golden cases: a text file under tests/golden/ with a case a line, its columns separated by colons.
- * Empty lines and those that begin with '#' are passed over.
+ * Golden cases: a text file under tests/golden/ with a case a line, its columns separated by
+ * colons. Empty lines and those that begin with '#' are passed over.
  */
 
 #include <check.h>
@@ -63,6 +63,26 @@ static inline size_t golden_bytes(char *text) {
         for (const char *at = text; *(at += strspn(at, " ")); at += 2) {
                 ck_assert_msg(sscanf(at, "%2x", &byte) == 1, "not hex: %s", at);
                 text[n++] = (char)byte;
+        }
+        return n;
+}
+
+/* Takes the quotes off `text`, \\t and \\xNN becoming their characters; returns how many. */
+static inline size_t golden_text(char *text) {
+        size_t size = strlen(text), n = 0;
+        unsigned byte;
+
+        ck_assert_msg(size >= 2 && text[0] == '"' && text[size - 1] == '"', "not quoted: %s", text);
+        for (const char *at = text + 1; at < text + size - 1; at++) {
+                if (*at != '\\') {
+                        text[n++] = *at;
+                } else if (*++at == 't') {
+                        text[n++] = '\t';
+                } else {
+                        ck_assert_msg(sscanf(at, "x%2x", &byte) == 1, "not an escape: %s", at);
+                        text[n++] = (char)byte;
+                        at += 2;
+                }
         }
         return n;
 }
