@@ -6,6 +6,7 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -370,14 +371,17 @@ START_TEST(a_file_system_that_refuses_is_no_end) {
 }
 END_TEST
 
-/* Where this test may mount. */
+/* Where this test may mount; in a mount namespace of its own, which ends with it. */
 START_TEST(a_full_tmpfs_is_no_end) {
         JournalReport report;
         JournalBlock block = {};
         Journal *journal;
 
-        if (mount("test", folder, "tmpfs", 0, "size=5m"))
+        if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+            mount("test", folder, "tmpfs", 0, "size=5m")) {
+                printf("# a_full_tmpfs_is_no_end: skipped, may not mount\n");
                 return;
+        }
         journal = open_journal(&report);
         ck_assert(report.on_tmpfs);
         blocks_append(journal, BIG, 1);
