@@ -114,7 +114,10 @@ void journal_commit(Journal *journal, const JournalBlock *block);
 /* The byte at a position that is held. */
 uint8_t *journal_at(const Journal *journal, JournalPosition position);
 
-/* Live bytes: a segment is freed when it is the oldest, full, and nothing in it is held. */
+/*
+ * Live bytes: a segment is freed when it is the oldest, full, and nothing in it is held. They are
+ * not stored: all are 0 when the journal opens.
+ */
 void journal_hold(Journal *journal, JournalPosition position, size_t size);
 void journal_release(Journal *journal, JournalPosition position, size_t size);
 /* Frees what may be freed, oldest first. Returns how many segments that were. */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -364,6 +365,48 @@ START_TEST(other_files_are_no_segments) {
 }
 END_TEST
 
+START_TEST(what_cannot_be_opened_is_not_judged) {
+        JournalOptions options = {.path = folder, .max_bytes = CAP};
+        char path[FOLDER_PATH_SIZE + 64];
+        JournalReport report;
+        Journal *journal;
+
+        make_small();
+        snprintf(path, sizeof path, "%s/0000000000000003.segment", folder);
+        ck_assert_int_eq(mkdir(path, 0700), 0);
+        ck_assert_int_eq(journal_open(&journal, &options, &report), JOURNAL_E_PATH);
+        ck_assert_int_eq(errno, EISDIR);
+        ck_assert_int_eq(rmdir(path), 0);
+        ck_assert_uint_eq(expect_all_but(0, true).n_lost_segments, 0);
+}
+END_TEST
+
+/* In a child, for the limit's sake. */
+START_TEST(a_cut_file_waits_for_room) {
+        JournalOptions options = {.path = folder, .max_bytes = CAP};
+        struct rlimit limit;
+        JournalReport report;
+        Journal *journal;
+        int status;
+        pid_t pid;
+
+        make_small();
+        blocks_write_file(folder, 2, small.images[2], JOURNAL_SEGMENT_SIZE / 4 * 3);
+        pid = fork();
+        if (!pid) {
+                signal(SIGXFSZ, SIG_IGN);
+                getrlimit(RLIMIT_FSIZE, &limit);
+                limit.rlim_cur = 4096;
+                setrlimit(RLIMIT_FSIZE, &limit);
+                _exit(journal_open(&journal, &options, &report));
+        }
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert(WIFEXITED(status));
+        ck_assert_int_eq(WEXITSTATUS(status), JOURNAL_E_SPACE);
+        ck_assert_uint_eq(expect_all_but(0, true).n_lost_segments, 0);
+}
+END_TEST
+
 /* ---- bytes that pretend to be blocks ---- */
 
 /* All of it, where damage makes the reader look for blocks among a client's bytes. */
@@ -520,6 +563,8 @@ int main(void) {
         tcase_add_test(tcase, a_missing_segment_takes_only_its_own);
         tcase_add_test(tcase, a_newer_version_is_left_alone);
         tcase_add_test(tcase, other_files_are_no_segments);
+        tcase_add_test(tcase, what_cannot_be_opened_is_not_judged);
+        tcase_add_test(tcase, a_cut_file_waits_for_room);
         tcase_add_test(tcase, what_a_client_writes_is_no_block);
         tcase_add_test(tcase, the_last_lap_is_no_block);
         tcase_add_test(tcase, what_was_committed_before_a_kill_is_there);

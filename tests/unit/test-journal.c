@@ -401,6 +401,24 @@ START_TEST(a_full_tmpfs_is_no_end) {
 }
 END_TEST
 
+START_TEST(a_folder_that_is_taken_away_is_no_end) {
+        Journal *journal = open_journal(NULL);
+        JournalBlock block = {};
+
+        for (uint8_t i = 0; i < 3; i++)
+                blocks_append(journal, BIG, i);
+        ck_assert_uint_eq(journal_reclaim(journal), 2);
+        folder_remove(folder);
+        /* The spares, then a new file. */
+        for (unsigned i = 0; i < 4; i++)
+                ck_assert_int_eq(journal_reserve(journal, &block, BIG, JOURNAL_ROOM_CLIENT),
+                                 JOURNAL_E_SPACE);
+        blocks_append(journal, 8, 3);
+        ck_assert_uint_eq(blocks_see(journal).n, 2);
+        journal_free(journal);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("journal");
         TCase *tcase = tcase_create("journal");
@@ -419,6 +437,7 @@ int main(void) {
         tcase_add_test(tcase, the_folder_is_made_for_its_owner_only);
         tcase_add_test(tcase, a_file_system_that_refuses_is_no_end);
         tcase_add_test(tcase, a_full_tmpfs_is_no_end);
+        tcase_add_test(tcase, a_folder_that_is_taken_away_is_no_end);
         suite_add_tcase(suite, tcase);
         return unit_run(suite);
 }
