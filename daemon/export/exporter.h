@@ -7,7 +7,8 @@
  * Sends sealed batches to one collector and answers for each: delivered, or dropped and why. While
  * the collector is away the batches wait in the journal; the exporter's queue is the recorder's.
  *
- * Owns: its connection, its request in flight.  Borrows: the loop, the Recorder.
+ * Owns: its connection, its request in flight.  Borrows: the loop, the Recorder, the strings of its
+ * options.
  */
 
 #include "daemon/base/error.h"
@@ -30,15 +31,15 @@ enum {
         _EXPORTER_E_SUCCESS,
 
         EXPORTER_E_ENDPOINT, /* not an http:// URL with a host */
+        EXPORTER_E_HEADER,   /* not a header, or one that the exporter sets itself */
 };
 
 typedef struct ExporterOptions {
         const char *name;
         const char *endpoint; /* "http://localhost:4318": v1/traces or v1/logs is appended */
         ExporterCompression compression;
-        uint64_t timeout_ns;                     /* of one request; 0: none */
-        uint32_t signals;                        /* bit BatchSignal */
-        const ExporterHeader *headers;           /* sent with every request */
+        uint64_t timeout_ns;           /* of one request; 0: none */
+        const ExporterHeader *headers; /* sent with every request */
         size_t n_headers;
         uint64_t retry_initial_ns, retry_max_ns; /* backoff */
         const char *user_agent;                  /* "catenad/0.1.0 OTel-OTLP-Exporter-C/0.1.0" */
@@ -46,9 +47,9 @@ typedef struct ExporterOptions {
 } ExporterOptions;
 
 typedef enum ExporterState {
-        EXPORTER_IDLE,       /* nothing to send */
+        EXPORTER_IDLE, /* nothing to send */
         EXPORTER_SENDING,
-        EXPORTER_WAITING,    /* for the next try */
+        EXPORTER_WAITING, /* for the next try */
 } ExporterState;
 
 typedef struct ExporterStatus {
@@ -57,17 +58,19 @@ typedef struct ExporterStatus {
         bool misconfigured;  /* the collector refuses what is sent, and would again */
         uint64_t n_requests; /* sent in full */
         uint64_t n_retries;
-        uint64_t n_bytes;    /* of bodies, as sent */
+        uint64_t n_bytes;          /* of bodies, as sent */
         uint64_t next_try_unix_ns; /* of EXPORTER_WAITING */
-        char last_error[256]; /* "" while all is well: "503 Service Unavailable: busy" */
+        char last_error[256];      /* "" while all is well: "503 Service Unavailable: busy" */
 } ExporterStatus;
 
 /* Checks an endpoint without opening anything: 0 or EXPORTER_E_ENDPOINT. */
 int exporter_check_endpoint(const char *endpoint);
+/* 0 or EXPORTER_E_HEADER. */
+int exporter_check_header(const ExporterHeader *header);
 
 int exporter_open(Exporter **exporterp, uv_loop_t *loop, Recorder *recorder,
                   const ExporterOptions *options);
-/* Something may have been sealed. Once a turn. */
+/* Something may have been sealed: sends what the recorder says is owed. Once a turn. */
 void exporter_wake(Exporter *exporter);
 /* Tries at once, whatever the backoff: used at shutdown and by a flush. */
 void exporter_hurry(Exporter *exporter);

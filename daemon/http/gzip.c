@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 enum {
-        GZIP_LEVEL = 6,
+        GZIP_LEVEL = 1, /* 2.5 times the speed of level 6 on OTLP, for 8 % more bytes */
         GZIP_ROOM_MIN = 4096,
 };
 

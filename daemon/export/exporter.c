@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/export/exporter.h"
+
+#include "daemon/base/buffer.h"
+#include "daemon/base/log.h"
+#include "daemon/export/connection.h"
+#include "daemon/export/endpoint.h"
+#include "daemon/export/retry.h"
+#include "daemon/http/gzip.h"
+#include "daemon/http/http-client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+enum { EXPORTER_HEADERS_OWN = 3 };
+
+/* What the last answer was like: a change is logged. */
+typedef enum ExporterHealth {
+        EXPORTER_WELL,
+        EXPORTER_REJECTED, /* in part */
+        EXPORTER_REFUSED,
+        EXPORTER_AWAY,
+} ExporterHealth;
+
+/*
+ * IDLE: no batch. SENDING: the batch is compressed on the thread pool (working), then its request
+ * is on its way. WAITING: the timer runs, and the same request will be sent again.
+ */
+struct Exporter {
+        uv_loop_t *loop;
+        Recorder *recorder;
+        ErrorSink sink;
+        unsigned index; /* the recorder's */
+        Endpoint endpoint;
+        HttpClientHeader *headers;
+        size_t n_headers;
+        Gzip *gzip; /* or NULL */
+        Retry retry;
+        Connection *connection;
+        uv_timer_t timer;
+        uv_work_t work;
+        bool working;
+
+        ExporterState state;
+        ExporterHealth health;
+        ExporterStatus status;
+        unsigned turn; /* the signal that is asked first */
+        Batch *batch;  /* the one that is sent, or NULL */
+        Buffer head, body;
+        Buffer packed; /* the body compressed, in the making */
+
+        size_t n_open; /* handles and work that the close waits for */
+        bool closing;
+        void (*closed)(void *user);
+        void *closed_user;
+};
+
+static uint64_t exporter_now_unix_ns(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_REALTIME, &now);
+        return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Where what went wrong in a callback ends. */
+static void exporter_check(Exporter *exporter, int r) {
+        if (r)
+                exporter->sink.fail(exporter->sink.user, error_trace(r));
+}
+
+/* ---- health ---- */
+
+static void exporter_log_health(const Exporter *exporter) {
+        const ExporterStatus *status = &exporter->status;
+
+        switch (exporter->health) {
+        case EXPORTER_WELL:
+                log_info("exporter %s: %s takes all again", status->name, status->endpoint);
+                break;
+        case EXPORTER_REJECTED:
+                log_warning("exporter %s: %s takes a part only: %s", status->name, status->endpoint,
+                            status->last_error);
+                break;
+        case EXPORTER_REFUSED:
+                log_warning("exporter %s: %s refuses what it is sent, which is dropped: %s",
+                            status->name, status->endpoint, status->last_error);
+                break;
+        case EXPORTER_AWAY:
+                log_warning("exporter %s: %s takes nothing now and is tried again: %s",
+                            status->name, status->endpoint, status->last_error);
+                break;
+        }
+}
+
+static void exporter_note(Exporter *exporter, const RetryVerdict *verdict) {
+        static const ExporterHealth healths[] = {
+                [RETRY_DELIVERED] = EXPORTER_WELL,
+                [RETRY_PARTIAL] = EXPORTER_REJECTED,
+                [RETRY_REFUSED] = EXPORTER_REFUSED,
+                [RETRY_LATER] = EXPORTER_AWAY,
+        };
+        ExporterHealth health = healths[verdict->result];
+
+        snprintf(exporter->status.last_error, sizeof(exporter->status.last_error), "%s",
+                 verdict->text);
+        if (verdict->result != RETRY_LATER)
+                exporter->status.misconfigured = verdict->result == RETRY_REFUSED;
+        if (health != exporter->health) {
+                exporter->health = health;
+                exporter_log_health(exporter);
+        }
+}
+
+/* ---- one batch ---- */
+
+static int exporter_finish_batch(Exporter *exporter, const BatchOutcome *outcome) {
+        int r;
+
+        buffer_deinit(&exporter->head);
+        buffer_deinit(&exporter->body);
+        exporter->state = EXPORTER_IDLE;
+        r = recorder_done(exporter->recorder, &exporter->batch, exporter->index, outcome,
+                          exporter_now_unix_ns());
+        exporter->batch = NULL;
+        return error_trace(r);
+}
+
+static int exporter_send(Exporter *exporter) {
+        exporter->state = EXPORTER_SENDING;
+        exporter->status.next_try_unix_ns = 0;
+        return error_trace(connection_send(exporter->connection, &exporter->head, &exporter->body));
+}
+
+static int exporter_send_first(Exporter *exporter) {
+        HttpClientRequest request = {
+                .method = "POST",
+                .target = exporter->endpoint.paths[exporter->batch->signal],
+                .authority = exporter->endpoint.url.authority,
+                .headers = exporter->headers,
+                .n_headers = exporter->n_headers,
+                .body_size = exporter->body.size,
+        };
+        int r;
+
+        r = http_client_write_head(&exporter->head, &request);
+        if (!r)
+                r = exporter_send(exporter);
+        return error_trace(r);
+}
+
+static int exporter_send_again(Exporter *exporter) {
+        exporter->status.n_retries++;
+        return error_trace(exporter_send(exporter));
+}
+
+static void exporter_on_retry(uv_timer_t *timer) {
+        exporter_check(timer->data, exporter_send_again(timer->data));
+}
+
+static int exporter_wait(Exporter *exporter, const RetryVerdict *verdict) {
+        uint64_t random, delay_ns;
+        int r;
+
+        r = uv_random(NULL, NULL, &random, sizeof(random), 0, NULL);
+        if (r)
+                return error_origin(r);
+        delay_ns = retry_delay(&exporter->retry, verdict, random);
+        exporter->state = EXPORTER_WAITING;
+        exporter->status.next_try_unix_ns = exporter_now_unix_ns() + delay_ns;
+        uv_timer_start(&exporter->timer, exporter_on_retry, (delay_ns + 999999) / 1000000, 0);
+        return 0;
+}
+
+/* ---- the next batch ---- */
+
+static void exporter_release(Exporter *exporter);
+
+static void exporter_pack(uv_work_t *work) { /* on the thread pool */
+        Exporter *exporter = work->data;
+
+        exporter->packed.size = gzip_compress(exporter->gzip, exporter->packed.data,
+                                              exporter->body.data, exporter->body.size);
+}
+
+static void exporter_on_packed(uv_work_t *work, int status) {
+        Exporter *exporter = work->data;
+
+        exporter->working = false;
+        if (exporter->closing) {
+                exporter_release(exporter);
+                return;
+        }
+        assert(!status); /* only a close cancels */
+        buffer_deinit(&exporter->body);
+        exporter->body = exporter->packed;
+        exporter->packed = BUFFER_NULL;
+        exporter_check(exporter, exporter_send_first(exporter));
+}
+
+static int exporter_start_packing(Exporter *exporter) {
+        int r;
+
+        r = buffer_reserve(&exporter->packed, NULL,
+                           gzip_bound(exporter->gzip, exporter->body.size));
+        if (r)
+                return error_trace(r);
+        r = uv_queue_work(exporter->loop, &exporter->work, exporter_pack, exporter_on_packed);
+        if (r)
+                return error_origin(r);
+        exporter->working = true;
+        exporter->state = EXPORTER_SENDING;
+        return 0;
+}
+
+/* A batch that cannot be sent: its bytes are gone, or too many. */
+static int exporter_drop_batch(Exporter *exporter, BatchDrop why) {
+        BatchOutcome outcome = {.n_delivered = 0};
+
+        log_warning("exporter %s: %zu %s dropped: %s", exporter->status.name,
+                    exporter->batch->n_objects,
+                    exporter->batch->signal == BATCH_TRACES ? "spans" : "logs",
+                    why == BATCH_DROP_TOO_LARGE ? "the request is over 4 MiB"
+                                                : "the journal is damaged");
+        outcome.n_dropped[why] = exporter->batch->n_objects;
+        return error_trace(exporter_finish_batch(exporter, &outcome));
+}
+
+static int exporter_begin_batch(Exporter *exporter) {
+        int r;
+
+        r = batch_encode(exporter->batch, exporter->recorder, &exporter->body);
+        if (r)
+                return error_trace(r);
+        if (!exporter->body.size)
+                r = exporter_drop_batch(exporter, BATCH_DROP_DAMAGED);
+        else if (exporter->body.size > BATCH_REQUEST_MAX)
+                r = exporter_drop_batch(exporter, BATCH_DROP_TOO_LARGE);
+        else if (exporter->gzip)
+                r = exporter_start_packing(exporter);
+        else
+                r = exporter_send_first(exporter);
+        return error_trace(r);
+}
+
+/* The oldest batch that is owed, of the signals in turn; or NULL. */
+static Batch *exporter_find_batch(Exporter *exporter) {
+        Batch *batch;
+
+        for (unsigned i = 0; i < _BATCH_SIGNALS_N; i++) {
+                BatchSignal signal = (exporter->turn + i) % _BATCH_SIGNALS_N;
+
+                batch = recorder_next_batch(exporter->recorder, exporter->index, signal, NULL);
+                if (batch) {
+                        exporter->turn = signal + 1;
+                        return batch;
+                }
+        }
+        return NULL;
+}
+
+static int exporter_next(Exporter *exporter) {
+        int r = 0;
+
+        while (!r && exporter->state == EXPORTER_IDLE && !exporter->closing) {
+                exporter->batch = exporter_find_batch(exporter);
+                if (!exporter->batch)
+                        break;
+                r = exporter_begin_batch(exporter);
+        }
+        return error_trace(r);
+}
+
+/* ---- the answer ---- */
+
+/* The body as it was meant: decompressed where it came so, or as it is where that fails. */
+static int exporter_open_body(Buffer *plain, const Http1 *http, RetryResponse *response) {
+        const char *encoding = http1_header(http, "content-encoding");
+        int r;
+
+        if (!encoding || strcasecmp(encoding, "gzip"))
+                return 0;
+        r = gzip_decompress(plain, response->body, response->size, CONNECTION_ANSWER_MAX);
+        if (r < 0)
+                return error_trace(r);
+        if (!r) {
+                response->body = plain->data;
+                response->size = plain->size;
+        }
+        return 0;
+}
+
+static int exporter_judge(Exporter *exporter, RetryVerdict *verdict, const Http1 *http) {
+        const Http1Message *message = http1_message(http);
+        RetryResponse response = {
+                .status = message->status,
+                .reason = message->reason,
+                .content_type = http1_header(http, "content-type"),
+                .retry_after = http1_header(http, "retry-after"),
+                .body = message->body.data,
+                .size = message->body.size,
+        };
+        Buffer plain = BUFFER_NULL;
+        int r;
+
+        r = exporter_open_body(&plain, http, &response);
+        if (!r)
+                retry_judge(verdict, &response, exporter->batch->n_objects, exporter_now_unix_ns());
+        buffer_deinit(&plain);
+        return error_trace(r);
+}
+
+static int exporter_act(Exporter *exporter, const RetryVerdict *verdict) {
+        int r;
+
+        exporter_note(exporter, verdict);
+        if (verdict->result == RETRY_LATER)
+                return error_trace(exporter_wait(exporter, verdict));
+        retry_reset(&exporter->retry);
+        r = exporter_finish_batch(exporter, &verdict->outcome);
+        if (!r)
+                r = exporter_next(exporter);
+        return error_trace(r);
+}
+
+static void exporter_on_answer(void *user, const ConnectionAnswer *answer) {
+        Exporter *exporter = user;
+        RetryVerdict verdict;
+        int r = 0;
+
+        if (answer->sent) {
+                exporter->status.n_requests++;
+                exporter->status.n_bytes += exporter->body.size;
+        }
+        switch (answer->r) {
+        case CONNECTION_E_FAILED:
+                retry_judge_failure(&verdict, answer->error);
+                break;
+        case CONNECTION_E_TOO_LARGE:
+                retry_judge_refusal(&verdict, answer->error, exporter->batch->n_objects);
+                break;
+        default:
+                r = exporter_judge(exporter, &verdict, answer->http);
+        }
+        if (!r)
+                r = exporter_act(exporter, &verdict);
+        exporter_check(exporter, r);
+}
+
+/* ---- the interface ---- */
+
+int exporter_check_endpoint(const char *endpoint) {
+        Endpoint parsed;
+
+        return endpoint_parse(&parsed, endpoint) ? EXPORTER_E_ENDPOINT : 0;
+}
+
+int exporter_check_header(const ExporterHeader *header) {
+        static const char *const own[] = {"host",         "connection",       "content-length",
+                                          "content-type", "content-encoding", "transfer-encoding",
+                                          "user-agent"};
+
+        if (!http_client_header_is_valid(header->name, header->value))
+                return EXPORTER_E_HEADER;
+        for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
+                if (!strcasecmp(header->name, own[i]))
+                        return EXPORTER_E_HEADER;
+        return 0;
+}
+
+static int exporter_set_headers(Exporter *exporter, const ExporterOptions *options) {
+        HttpClientHeader *headers;
+
+        for (size_t i = 0; i < options->n_headers; i++)
+                if (exporter_check_header(&options->headers[i]))
+                        return EXPORTER_E_HEADER;
+        headers = calloc(options->n_headers + EXPORTER_HEADERS_OWN, sizeof(*headers));
+        if (!headers)
+                return error_origin(-ENOMEM);
+        exporter->headers = headers;
+        *headers++ = (HttpClientHeader){"User-Agent", options->user_agent};
+        *headers++ = (HttpClientHeader){"Content-Type", "application/x-protobuf"};
+        if (options->compression == EXPORTER_COMPRESSION_GZIP)
+                *headers++ = (HttpClientHeader){"Content-Encoding", "gzip"};
+        for (size_t i = 0; i < options->n_headers; i++)
+                *headers++ =
+                        (HttpClientHeader){options->headers[i].name, options->headers[i].value};
+        exporter->n_headers = headers - exporter->headers;
+        return 0;
+}
+
+static void exporter_free(Exporter *exporter) {
+        gzip_free(exporter->gzip);
+        free(exporter->headers);
+        buffer_deinit(&exporter->head);
+        buffer_deinit(&exporter->body);
+        buffer_deinit(&exporter->packed);
+        free(exporter);
+}
+
+/* All of it that is not a handle. */
+static int exporter_set_up(Exporter *exporter, const ExporterOptions *options) {
+        int r;
+
+        exporter->status.name = options->name;
+        exporter->status.endpoint = options->endpoint;
+        exporter->retry = (Retry){
+                .initial_ns = options->retry_initial_ns,
+                .max_ns = options->retry_max_ns,
+        };
+        if (endpoint_parse(&exporter->endpoint, options->endpoint))
+                return EXPORTER_E_ENDPOINT;
+        r = exporter_set_headers(exporter, options);
+        if (!r && options->compression == EXPORTER_COMPRESSION_GZIP)
+                r = gzip_new(&exporter->gzip);
+        return error_trace(r);
+}
+
+int exporter_open(Exporter **exporterp, uv_loop_t *loop, Recorder *recorder,
+                  const ExporterOptions *options) {
+        ConnectionOptions connection = {
+                .timeout_ns = options->timeout_ns,
+                .answered = exporter_on_answer,
+                .sink = options->sink,
+        };
+        Exporter *exporter;
+        int r;
+
+        exporter = calloc(1, sizeof(*exporter));
+        if (!exporter)
+                return error_origin(-ENOMEM);
+        exporter->loop = loop;
+        exporter->recorder = recorder;
+        exporter->sink = options->sink;
+        exporter->index = recorder_exporter_index(recorder, options->name);
+        r = exporter_set_up(exporter, options);
+        if (!r) {
+                connection.url = &exporter->endpoint.url;
+                connection.user = exporter;
+                r = connection_open(&exporter->connection, loop, &connection);
+        }
+        if (r) {
+                exporter_free(exporter);
+                return error_trace(r);
+        }
+        uv_timer_init(loop, &exporter->timer);
+        exporter->timer.data = exporter->work.data = exporter;
+        *exporterp = exporter;
+        return 0;
+}
+
+void exporter_wake(Exporter *exporter) {
+        exporter_check(exporter, exporter_next(exporter));
+}
+
+void exporter_hurry(Exporter *exporter) {
+        if (exporter->state == EXPORTER_WAITING) {
+                uv_timer_stop(&exporter->timer);
+                exporter_check(exporter, exporter_send_again(exporter));
+        } else {
+                exporter_wake(exporter);
+        }
+}
+
+void exporter_status(const Exporter *exporter, ExporterStatus *status) {
+        *status = exporter->status;
+        status->state = exporter->state;
+}
+
+static void exporter_release(Exporter *exporter) {
+        void (*closed)(void *user) = exporter->closed;
+        void *user = exporter->closed_user;
+
+        if (--exporter->n_open)
+                return;
+        exporter_free(exporter);
+        closed(user);
+}
+
+static void exporter_on_connection_closed(void *user) {
+        exporter_release(user);
+}
+
+static void exporter_on_timer_closed(uv_handle_t *handle) {
+        exporter_release(handle->data);
+}
+
+void exporter_close(Exporter *exporter, void (*closed)(void *user), void *user) {
+        assert(!exporter->closing);
+        exporter->closing = true;
+        exporter->closed = closed;
+        exporter->closed_user = user;
+        exporter->n_open = 2 + exporter->working;
+        if (exporter->working)
+                uv_cancel((uv_req_t *)&exporter->work); /* else it ends soon */
+        connection_close(exporter->connection, exporter_on_connection_closed, exporter);
+        uv_close((uv_handle_t *)&exporter->timer, exporter_on_timer_closed);
+}
