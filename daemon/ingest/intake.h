@@ -1,0 +1,54 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Intake
+ *
+ * The way from a stream socket into the journal. A pass takes what the socket held when it began
+ * (cut 1), then what came meanwhile (cut 2), and is complete; the recorder closes only spans whose
+ * END lies in cut 1, so that whatever was said before an END is in the span. Only whole records
+ * enter the journal: the start of one waits in the connection's own buffer for the rest.
+ *
+ * Owns: the buffer.  Borrows: the socket, the Recorder.  Bound: a record, 256 KiB.  I/O: the
+ * socket, never blocking.  Clock: passed in.
+ */
+
+#include "daemon/base/buffer.h"
+#include "daemon/trace/recorder.h"
+
+enum {
+        _INTAKE_E_SUCCESS,
+
+        INTAKE_E_OPEN,  /* more is to be read: the pass stays open, or the HELLO is not whole */
+        INTAKE_E_FULL,  /* the journal has no room; what is not read stays in the socket */
+        INTAKE_E_END,   /* the other side has closed its end, and all of it is read */
+        INTAKE_E_FAULT, /* not what a client may send; intake.fault says what */
+};
+
+enum { INTAKE_FLUSHES_MAX = 1024 }; /* FLUSH in one pass */
+
+typedef struct Intake {
+        Recorder *recorder;
+        int fd;
+        Buffer partial;      /* the start of a record, or of the HELLO until intake_greeted() */
+        uint64_t n_partials; /* records so far that did not come in one piece */
+        bool open;           /* records were taken that no pass has completed */
+        bool said_bye;
+        Buffer flushes; /* ids of FLUSH to be answered when the pass is complete: uint64_t */
+        const char *fault;
+        uint64_t n_bytes; /* received */
+} Intake;
+
+void intake_init(Intake *intake, Recorder *recorder, int fd);
+void intake_deinit(Intake *intake);
+
+/* Reads the first record, and not a byte more; 0 when it is whole and a HELLO. */
+int intake_hello(Intake *intake, const uint8_t **bodyp, size_t *sizep);
+void intake_greeted(Intake *intake);
+
+/* One pass of at most *budgetp bytes, which are taken off it. */
+int intake_pass(Intake *intake, Session *session, size_t *budgetp, uint64_t now_unix_ns);
+/* All that the socket holds now, as a complete pass: nothing before it is still to come. */
+int intake_drain(Intake *intake, Session *session, uint64_t now_unix_ns);
+/* Completes the pass without reading, and lets no END wait for another. */
+int intake_settle(Intake *intake, Session *session, uint64_t now_unix_ns);

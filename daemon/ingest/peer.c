@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/ingest/peer.h"
+
+#include "daemon/base/error.h"
+#include "daemon/base/log.h"
+#include "daemon/ingest/process.h"
+#include "daemon/ingest/protocol.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PEER_TURN_MAX = 1024 * 1024 }; /* bytes from one stream before others have their turn */
+
+uint64_t peer_now_unix_ns(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_REALTIME, &now);
+        return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* ---- answers ---- */
+
+static int peer_fault(Peer *peer, uint64_t *counter, const char *fault) {
+        peer->fault_counter = counter;
+        peer->intake.fault = fault;
+        return INTAKE_E_FAULT;
+}
+
+/* Whether all of it fits. To one that has gone everything does: its end is still to be read. */
+static bool peer_send(int fd, const Buffer *records) {
+        ssize_t n = send(fd, records->data, records->size, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        return n < 0 ? errno != EAGAIN && errno != ENOBUFS : (size_t)n == records->size;
+}
+
+static int peer_answer(Peer *peer, const Buffer *records) {
+        if (peer_send(peer->fd, records))
+                return 0;
+        return peer_fault(peer, &peer->host->counters.hung_up_unread, "answers are not read");
+}
+
+static int peer_welcome(Peer *peer) {
+        Buffer record = BUFFER_NULL;
+        int r;
+
+        r = protocol_put_welcome(&record, peer->session->token);
+        if (!r)
+                r = peer_answer(peer, &record);
+        buffer_deinit(&record);
+        return error_trace(r);
+}
+
+/* Answers every FLUSH of a pass that is complete. */
+static int peer_answer_flushes(Peer *peer) {
+        Buffer *flushes = &peer->intake.flushes, records = BUFFER_NULL;
+        int r = 0;
+
+        if (!flushes->size)
+                return 0;
+        for (size_t at = 0; !r && at < flushes->size; at += sizeof(uint64_t)) {
+                uint64_t id;
+
+                memcpy(&id, flushes->data + at, sizeof id);
+                r = protocol_put_flushed(&records, id);
+        }
+        if (!r)
+                r = peer_answer(peer, &records);
+        buffer_deinit(&records);
+        buffer_deinit(flushes);
+        return error_trace(r);
+}
+
+void peer_refuse(int fd, const char *why) {
+        Buffer record = BUFFER_NULL;
+
+        if (protocol_put_error(&record, why) == 0)
+                (void)peer_send(fd, &record);
+        buffer_deinit(&record);
+        close(fd);
+}
+
+/* ---- the end ---- */
+
+static void peer_handle_closed(uv_handle_t *handle) {
+        Peer *peer = handle->data;
+        PeerHost *host = peer->host;
+
+        if (--peer->n_handles)
+                return;
+        free(peer);
+        host->closed(host);
+}
+
+/* `why` is told to the client, unless it is NULL. */
+static void peer_close_saying(Peer *peer, const char *why) {
+        if (peer->session)
+                peer->session->peer = NULL;
+        peer->session = NULL;
+        peer->host->counters.n_clients--;
+        list_unlink(&peer->link);
+        list_unlink(&peer->stalled_link);
+        uv_close((uv_handle_t *)&peer->poll, peer_handle_closed);
+        uv_close((uv_handle_t *)&peer->timer, peer_handle_closed);
+        if (why)
+                peer_refuse(peer->fd, why);
+        else
+                close(peer->fd);
+        if (peer->pidfd >= 0)
+                close(peer->pidfd);
+        intake_deinit(&peer->intake);
+}
+
+void peer_close(Peer *peer) {
+        peer_close_saying(peer, NULL);
+}
+
+/* Closes; the session is over if it has said so, or ends with its connection. */
+static int peer_leave(Peer *peer, const char *why) {
+        Watch *watch = &peer->host->watch;
+        Session *session = peer->session;
+        uint64_t now = peer_now_unix_ns();
+        int r = 0;
+
+        if (session) {
+                r = intake_settle(&peer->intake, session, now);
+                if (!r)
+                        r = peer_answer_flushes(peer);
+                if (peer->intake.said_bye)
+                        watch_over(watch, session, SESSION_SAID_BYE);
+                else if (!watch_has_process(watch, session))
+                        watch_over(watch, session, SESSION_EXITED);
+        }
+        peer_close_saying(peer, why);
+        if (r < 0)
+                return error_trace(r);
+        return error_trace(watch_settle(watch, now));
+}
+
+static int peer_hang_up(Peer *peer, uint64_t *counter, const char *why) {
+        (*counter)++;
+        log_info("client with pid %u of uid %u: hung up: %s", peer->credentials.pid,
+                 peer->credentials.uid, why);
+        return error_trace(peer_leave(peer, why));
+}
+
+/* ---- what reading has led to ---- */
+
+static int peer_start_poll(Peer *peer);
+static void peer_start_timer(Peer *peer);
+
+static void peer_stall(Peer *peer) {
+        if (!list_is_empty(&peer->stalled_link))
+                return;
+        uv_poll_stop(&peer->poll);
+        uv_timer_stop(&peer->timer);
+        list_append(&peer->host->stalled, &peer->stalled_link);
+}
+
+/* A HELLO, and a record that has begun, must be whole in time; once it may be read at all. */
+static void peer_set_timer(Peer *peer) {
+        bool waits = !peer->session || peer->intake.partial.size;
+
+        if (!waits)
+                uv_timer_stop(&peer->timer);
+        else if (!uv_is_active((uv_handle_t *)&peer->timer) ||
+                 peer->timed_partial != peer->intake.n_partials)
+                peer_start_timer(peer);
+        peer->timed_partial = peer->intake.n_partials;
+}
+
+/* The peer may be closed in here. INTAKE_E_FULL: it is stalled. */
+static int peer_after(Peer *peer, int r) {
+        PeerHost *host = peer->host;
+
+        host->counters.bytes += peer->intake.n_bytes;
+        peer->intake.n_bytes = 0;
+        if (r < 0)
+                return error_trace(r);
+        if (r == INTAKE_E_FULL) {
+                peer_stall(peer);
+                return r;
+        }
+        if (r == 0)
+                r = peer_answer_flushes(peer);
+        if (r < 0)
+                return error_trace(r);
+        if (r == INTAKE_E_FAULT)
+                return error_trace(peer_hang_up(peer, peer->fault_counter, peer->intake.fault));
+        if (r == INTAKE_E_END || (r == 0 && peer->intake.said_bye))
+                return error_trace(peer_leave(peer, NULL));
+        peer_set_timer(peer);
+        if (list_is_empty(&peer->stalled_link))
+                return 0;
+        list_unlink(&peer->stalled_link);
+        return error_trace(peer_start_poll(peer));
+}
+
+/* ---- the HELLO ---- */
+
+/*
+ * The process begins anew (exec) if it has closed its earlier connections; whether it has may not
+ * have been looked at yet. One that is open belongs to another copy of the library.
+ */
+static int peer_supersede(Peer *peer) {
+        PeerHost *host = peer->host;
+        int r;
+
+        list_for_each_safe (link, &host->peers) {
+                Peer *other = list_entry(link, Peer, link);
+
+                if (other == peer || !other->session ||
+                    !process_is_same(&other->credentials, &peer->credentials))
+                        continue;
+                r = intake_drain(&other->intake, other->session, peer_now_unix_ns());
+                r = peer_after(other, r);
+                if (r)
+                        return error_trace(r);
+        }
+        watch_supersede(&host->watch, &peer->credentials);
+        return error_trace(watch_settle(&host->watch, peer_now_unix_ns()));
+}
+
+static int peer_begin(Peer *peer, const uint8_t *hello, size_t size) {
+        PeerHost *host = peer->host;
+        uint8_t token[RECORD_TOKEN_SIZE];
+        int r, pidfd;
+
+        r = peer_supersede(peer);
+        if (r)
+                return error_trace(r);
+        if (watch_n_alive(&host->watch) >= host->max_clients)
+                return peer_fault(peer, &host->counters.refused_clients, PEER_REFUSED);
+        if (watch_n_alive_of(&host->watch, peer->credentials.uid) >= host->clients_per_uid)
+                return peer_fault(peer, &host->counters.refused_uid_clients, PEER_REFUSED_UID);
+        if (getrandom(token, sizeof token, 0) != sizeof token)
+                return error_origin(-errno);
+        r = recorder_session_begin(host->recorder, &peer->session, &peer->credentials, token, hello,
+                                   size, peer_now_unix_ns());
+        if (r == RECORDER_E_HELLO)
+                return peer_fault(peer, &host->counters.hung_up_hello,
+                                  "the HELLO breaks a rule of the format");
+        if (r)
+                return r < 0 ? error_trace(r) : INTAKE_E_FULL;
+        peer->session->peer = peer;
+        pidfd = peer->pidfd;
+        peer->pidfd = -1;
+        return error_trace(watch_add(&host->watch, peer->session, pidfd));
+}
+
+/* The session of this process that the token names, if it is alive. */
+static Session *peer_find(const Peer *peer, const uint8_t *token) {
+        const PeerHost *host = peer->host;
+        Session *session;
+
+        session = recorder_session_by_token(host->recorder, token, peer->credentials.uid);
+        if (session && watch_is_alive(&host->watch, session) &&
+            process_is_same(&session->credentials, &peer->credentials))
+                return session;
+        return NULL;
+}
+
+/* Goes on with a session, if there is such a one: then peer->session is set. */
+static int peer_go_on(Peer *peer, const uint8_t *token) {
+        Session *session;
+        int r;
+
+        while ((session = peer_find(peer, token)) && session->peer) {
+                r = peer_finish(session->peer);
+                if (r)
+                        return error_trace(r);
+        }
+        if (!session)
+                return 0;
+        session->peer = peer;
+        peer->session = session;
+        peer->host->counters.resumed++;
+        return 0;
+}
+
+static int peer_greet(Peer *peer) {
+        const uint8_t *body;
+        ProtocolHello hello;
+        size_t size;
+        int r;
+
+        r = intake_hello(&peer->intake, &body, &size);
+        if (r)
+                return error_trace(r);
+        r = protocol_read_hello(&hello, body, size);
+        if (r)
+                return peer_fault(peer, &peer->host->counters.hung_up_hello,
+                                  protocol_error_text(r));
+        if (hello.token)
+                r = peer_go_on(peer, hello.token);
+        if (!r && !peer->session)
+                r = peer_begin(peer, body, size);
+        if (r)
+                return error_trace(r);
+        intake_greeted(&peer->intake);
+        return error_trace(peer_welcome(peer));
+}
+
+/* ---- reading ---- */
+
+static int peer_read(Peer *peer) {
+        size_t budget = PEER_TURN_MAX;
+        int r;
+
+        if (!peer->session) {
+                r = peer_greet(peer);
+                if (r)
+                        return error_trace(r);
+        }
+        do
+                r = intake_pass(&peer->intake, peer->session, &budget, peer_now_unix_ns());
+        while (!r && recorder_session_unsettled(peer->session));
+        return error_trace(r);
+}
+
+static void peer_turn(Peer *peer) {
+        PeerHost *host = peer->host;
+        int r;
+
+        r = peer_after(peer, peer_read(peer));
+        if (r < 0)
+                host->sink.fail(host->sink.user, error_trace(r));
+}
+
+bool peer_resume(Peer *peer) {
+        peer_turn(peer);
+        return list_is_empty(&peer->stalled_link);
+}
+
+int peer_finish(Peer *peer) {
+        int r;
+
+        if (peer->session)
+                r = intake_drain(&peer->intake, peer->session, peer_now_unix_ns());
+        else
+                r = peer_read(peer);
+        return error_trace(peer_after(peer, r == 0 || r == INTAKE_E_OPEN ? INTAKE_E_END : r));
+}
+
+static void peer_on_readable(uv_poll_t *poll, int status, int events) {
+        (void)status; /* whatever it is, reading tells */
+        (void)events;
+        peer_turn(poll->data);
+}
+
+static int peer_start_poll(Peer *peer) {
+        int r = uv_poll_start(&peer->poll, UV_READABLE, peer_on_readable);
+
+        return r ? error_origin(r) : 0;
+}
+
+static void peer_on_timer(uv_timer_t *timer) {
+        Peer *peer = timer->data;
+        PeerHost *host = peer->host;
+        int r;
+
+        if (peer->session)
+                r = peer_hang_up(peer, &host->counters.hung_up_partial,
+                                 "half a record, and the rest did not come in time");
+        else
+                r = peer_hang_up(peer, &host->counters.hung_up_hello,
+                                 "the HELLO did not come in time");
+        if (r < 0)
+                host->sink.fail(host->sink.user, error_trace(r));
+}
+
+static void peer_start_timer(Peer *peer) {
+        uv_timer_start(&peer->timer, peer_on_timer, peer->host->patience_ms, 0);
+}
+
+int peer_open(PeerHost *host, int fd, int pidfd, const SessionCredentials *credentials) {
+        Peer *peer = calloc(1, sizeof *peer);
+        int r;
+
+        if (!peer)
+                return error_origin(-ENOMEM);
+        *peer = (Peer){.host = host, .fd = fd, .pidfd = pidfd, .credentials = *credentials};
+        peer->fault_counter = &host->counters.hung_up_protocol;
+        intake_init(&peer->intake, host->recorder, fd);
+        r = uv_poll_init(host->loop, &peer->poll, fd);
+        if (r) {
+                free(peer);
+                return error_origin(r);
+        }
+        uv_timer_init(host->loop, &peer->timer);
+        peer->poll.data = peer->timer.data = peer;
+        peer->n_handles = 2;
+        list_append(&host->peers, &peer->link);
+        list_init(&peer->stalled_link);
+        host->counters.n_clients++;
+        peer_start_timer(peer);
+        return error_trace(peer_start_poll(peer));
+}

@@ -1,0 +1,70 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Peer
+ *
+ * One connection of a client: HELLO and WELCOME, then records until either side hangs up. It speaks
+ * for at most one session, which outlives it. What the client may not send ends the connection with
+ * an ERROR that says why, after all before it was taken, and nothing else.
+ *
+ * Owns: its descriptors and uv handles.  Borrows: the host.  Bound: the start of one record, 256
+ * KiB, and 1024 answers.
+ */
+
+#include "daemon/ingest/intake.h"
+#include "daemon/ingest/listener.h"
+#include "daemon/ingest/watch.h"
+
+#include <uv.h>
+
+/* Why a client is not let in, as it is told. */
+#define PEER_REFUSED     "there are max_clients already"
+#define PEER_REFUSED_UID "its user has clients_per_uid already"
+
+typedef struct Peer Peer;
+
+/* What all peers share: the listener's. */
+typedef struct PeerHost {
+        uv_loop_t *loop;
+        Recorder *recorder;
+        Watch watch;
+        ErrorSink sink;
+        unsigned max_clients;
+        unsigned clients_per_uid;
+        unsigned patience_ms;
+        ListenerCounters counters;
+        List peers;   /* Peer.link */
+        List stalled; /* Peer.stalled_link: the journal had no room, oldest first */
+        void (*closed)(struct PeerHost *host); /* the memory of one peer is free */
+} PeerHost;
+
+struct Peer {
+        PeerHost *host;
+        int fd;
+        int pidfd; /* until a session takes it; or -1 */
+        SessionCredentials credentials;
+        Session *session; /* NULL before the HELLO; its `peer` is this */
+        Intake intake;
+        uint64_t timed_partial;  /* the one that the timer runs for */
+        uint64_t *fault_counter; /* of what intake.fault says */
+        unsigned n_handles;
+        uv_poll_t poll;
+        uv_timer_t timer;
+        List link;
+        List stalled_link;
+};
+
+uint64_t peer_now_unix_ns(void);
+
+/* Takes both descriptors. */
+int peer_open(PeerHost *host, int fd, int pidfd, const SessionCredentials *credentials);
+/* Tells a client that is not let in why, and closes the descriptor. */
+void peer_refuse(int fd, const char *why);
+
+/* A stalled peer is read again. False: there is still no room. */
+bool peer_resume(Peer *peer);
+/* Takes what the socket holds, then closes. INTAKE_E_FULL: no room, it is stalled. */
+int peer_finish(Peer *peer);
+/* Closes, whatever the socket holds. Its session stays as it is. */
+void peer_close(Peer *peer);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/ingest/protocol.h"
+
+#include "daemon/base/error.h"
+#include "proto/pb.h"
+
+#include <string.h>
+
+enum {
+        PROTOCOL_HELLO_VERSION = 1, /* field numbers of catena.v1 */
+        PROTOCOL_HELLO_TOKEN = 3,
+        PROTOCOL_WELCOME_VERSION = 1,
+        PROTOCOL_WELCOME_TOKEN = 2,
+        PROTOCOL_ERROR_MESSAGE = 1,
+        PROTOCOL_BODY_MAX = 256,
+};
+
+int protocol_read_hello(ProtocolHello *hellop, const uint8_t *body, size_t size) {
+        PbReader reader = pb_reader(body, size);
+        ProtocolHello hello = {0};
+        size_t token_size = 0;
+        PbField field;
+
+        while (pb_next(&reader, &field)) {
+                if (field.number == PROTOCOL_HELLO_VERSION && field.wire == PB_VARINT) {
+                        hello.version = (uint32_t)field.value;
+                } else if (field.number == PROTOCOL_HELLO_TOKEN && field.wire == PB_BYTES) {
+                        hello.token = field.data;
+                        token_size = field.size;
+                }
+        }
+        if (reader.failed)
+                return PROTOCOL_E_ENCODING;
+        if (hello.version != RECORD_VERSION)
+                return PROTOCOL_E_VERSION;
+        if (token_size && token_size != RECORD_TOKEN_SIZE)
+                return PROTOCOL_E_TOKEN;
+        if (!token_size)
+                hello.token = NULL;
+        *hellop = hello;
+        return 0;
+}
+
+const char *protocol_error_text(int error) {
+        switch (error) {
+        case PROTOCOL_E_ENCODING:
+                return "the HELLO is not well-formed protobuf";
+        case PROTOCOL_E_VERSION:
+                return "the HELLO's version is not spoken here, only version 1 is";
+        case PROTOCOL_E_TOKEN:
+                return "the HELLO's token is not 16 bytes";
+        default:
+                return "unknown error";
+        }
+}
+
+static int protocol_put(Buffer *out, RecordType type, uint64_t id, const uint8_t *body,
+                        size_t size) {
+        RecordHeader header = {
+                .size = (uint32_t)(RECORD_HEADER_SIZE + size),
+                .type = (uint16_t)type,
+                .id = id,
+        };
+        size_t stride = record_stride(header.size);
+        uint8_t *room;
+        int r;
+
+        r = buffer_reserve(out, &room, stride);
+        if (r)
+                return error_trace(r);
+        memset(room, 0, stride);
+        record_header_write(room, &header);
+        if (size)
+                memcpy(room + RECORD_HEADER_SIZE, body, size);
+        out->size += stride;
+        return 0;
+}
+
+int protocol_put_welcome(Buffer *out, const uint8_t *token) {
+        uint8_t body[PROTOCOL_BODY_MAX];
+        PbWriter writer = pb_writer(body, sizeof body);
+
+        pb_put_varint(&writer, PROTOCOL_WELCOME_VERSION, RECORD_VERSION);
+        pb_put_bytes(&writer, PROTOCOL_WELCOME_TOKEN, token, RECORD_TOKEN_SIZE);
+        /* recording: RECORDING_SAMPLED is the default, 0 */
+        return protocol_put(out, RECORD_WELCOME, 0, body, (size_t)(writer.at - body));
+}
+
+int protocol_put_flushed(Buffer *out, uint64_t id) {
+        /* level: FLUSH_JOURNALED is the default, 0 */
+        return protocol_put(out, RECORD_FLUSHED, id, NULL, 0);
+}
+
+int protocol_put_error(Buffer *out, const char *text) {
+        uint8_t body[PROTOCOL_BODY_MAX];
+        PbWriter writer = pb_writer(body, sizeof body);
+
+        pb_put_bytes(&writer, PROTOCOL_ERROR_MESSAGE, text, strnlen(text, sizeof body - 8));
+        return protocol_put(out, RECORD_ERROR, 0, body, (size_t)(writer.at - body));
+}

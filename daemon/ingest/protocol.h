@@ -1,0 +1,34 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What a connection begins with, and what the daemon says on it
+ *
+ * Of a HELLO only the version and the token are read here; the rest is the recorder's.
+ *
+ * I/O: none.
+ */
+
+#include "daemon/base/buffer.h"
+#include "proto/record.h"
+
+typedef struct ProtocolHello {
+        uint32_t version;
+        const uint8_t *token; /* RECORD_TOKEN_SIZE bytes in the body; NULL: a new session */
+} ProtocolHello;
+
+enum {
+        _PROTOCOL_E_SUCCESS,
+
+        PROTOCOL_E_ENCODING, /* not well-formed protobuf */
+        PROTOCOL_E_VERSION,  /* a version that is not spoken here */
+        PROTOCOL_E_TOKEN,    /* a token that is not 16 bytes */
+};
+
+int protocol_read_hello(ProtocolHello *hellop, const uint8_t *body, size_t size);
+const char *protocol_error_text(int error);
+
+/* Each appends a record. */
+int protocol_put_welcome(Buffer *out, const uint8_t *token);
+int protocol_put_flushed(Buffer *out, uint64_t id); /* level: journaled */
+int protocol_put_error(Buffer *out, const char *text);
