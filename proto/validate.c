@@ -39,7 +39,7 @@ const char *validate_error_text(int error) {
 /* ---- keys ---- */
 
 /* Words of eight bytes, the last one overlapping; short keys as one word. */
-static uint64_t validate_hash(const char *key, size_t size) {
+uint64_t validate_hash(const char *key, size_t size) {
         const uint64_t factor = UINT64_C(0x9e3779b97f4a7c15);
         uint64_t hash = size * factor, word = 0;
 

@@ -83,6 +83,7 @@ int validate_resource(const uint8_t *data, size_t size);
 
 const char *validate_error_text(int error);
 
+uint64_t validate_hash(const char *key, size_t size); /* the same for every process: unseeded */
 void validate_bloom_add(ValidateBloom *bloom, const char *key, size_t size);
 
 /* Whether two blooms may share a key. */

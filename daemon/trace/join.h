@@ -20,6 +20,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum {
+        JOIN_KEYS_MAX = 256,
+};
+
 typedef struct JoinPiece {
         const uint8_t *data; /* a validated fragment */
         size_t size;
@@ -27,7 +31,7 @@ typedef struct JoinPiece {
 } JoinPiece;
 
 typedef struct JoinLimits {
-        uint32_t attributes;   /* of a span */
+        uint32_t attributes; /* of a span */
         uint32_t events;
         uint32_t links;
         uint32_t nested;       /* attributes of an event or a link */
@@ -39,7 +43,10 @@ typedef struct JoinReport {
         uint64_t n_dropped;        /* attributes, events and links over a limit */
 } JoinReport;
 
-/* Whether an attribute key stands twice in the pieces: exact, for when their blooms meet. */
+/*
+ * Whether an attribute key stands twice in the pieces: exact, for when their blooms meet. Past
+ * JOIN_KEYS_MAX attributes it is taken for granted.
+ */
 bool join_keys_repeat(const JoinPiece *pieces, size_t n_pieces);
 
 size_t join_size(const JoinPiece *pieces, size_t n_pieces);
