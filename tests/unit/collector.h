@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -50,9 +51,10 @@ static struct {
         Seen seen[COLLECTOR_SEEN_MAX];
         size_t n_seen;
         unsigned n_connections;
+        atomic_uint n_closed; /* of these */
 } collector;
 
-static void collector_bind(void) {
+static inline void collector_bind(void) {
         struct sockaddr_in address = {
                 .sin_family = AF_INET,
                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
@@ -66,13 +68,13 @@ static void collector_bind(void) {
         collector.port = ntohs(address.sin_port);
 }
 
-static void copy_header(char *to, size_t size, const Http1 *http, const char *name) {
+static inline void copy_header(char *to, size_t size, const Http1 *http, const char *name) {
         const char *value = http1_header(http, name);
 
         snprintf(to, size, "%s", value ? value : "");
 }
 
-static void collector_note(const Http1 *http) {
+static inline void collector_note(const Http1 *http) {
         Seen *seen = &collector.seen[collector.n_seen];
         const Http1Message *message = http1_message(http);
 
@@ -89,7 +91,7 @@ static void collector_note(const Http1 *http) {
 }
 
 /* Reads one request; false when the client has left instead. */
-static bool collector_read(int fd, Http1 *http, bool only_some) {
+static inline bool collector_read(int fd, Http1 *http, bool only_some) {
         char bytes[4096];
         size_t used;
         ssize_t n;
@@ -108,7 +110,7 @@ static bool collector_read(int fd, Http1 *http, bool only_some) {
         return true;
 }
 
-static void collector_send(int fd, const char *data, size_t size) {
+static inline void collector_send(int fd, const char *data, size_t size) {
         while (size) {
                 ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
 
@@ -119,7 +121,7 @@ static void collector_send(int fd, const char *data, size_t size) {
         }
 }
 
-static void collector_drain(int fd) {
+static inline void collector_drain(int fd) {
         char bytes[4096];
 
         while (recv(fd, bytes, sizeof(bytes), 0) > 0) {
@@ -127,7 +129,7 @@ static void collector_drain(int fd) {
 }
 
 /* Returns whether the connection stays. */
-static bool collector_answer(int fd, const Step *step) {
+static inline bool collector_answer(int fd, const Step *step) {
         static const char zeros[4096];
         size_t size = step->answer && !step->size ? strlen(step->answer) : step->size;
 
@@ -161,7 +163,7 @@ static bool collector_answer(int fd, const Step *step) {
         return false;
 }
 
-static void *collector_run(void *unused) {
+static inline void *collector_run(void *unused) {
         int fd = -1;
         Http1 *http;
 
@@ -183,6 +185,7 @@ static void *collector_run(void *unused) {
                 }
                 if (!stays) {
                         close(fd);
+                        collector.n_closed++;
                         fd = -1;
                 }
         }
@@ -194,15 +197,20 @@ static void *collector_run(void *unused) {
         return NULL;
 }
 
-static void collector_start(const Step *steps, size_t n) {
+static inline void collector_start(const Step *steps, size_t n) {
         collector.steps = steps;
         collector.n_steps = n;
         ck_assert_int_eq(listen(collector.listener, 8), 0);
         ck_assert_int_eq(pthread_create(&collector.thread, NULL, collector_run, NULL), 0);
 }
 
-static void collector_finish(void) {
-        pthread_join(collector.thread, NULL);
+/* Waits until it has followed its script. */
+static inline void collector_join(void) {
+        if (collector.steps)
+                pthread_join(collector.thread, NULL);
+}
+
+static inline void collector_finish(void) {
         for (size_t i = 0; i < collector.n_seen; i++)
                 buffer_deinit(&collector.seen[i].body);
         close(collector.listener);

@@ -176,6 +176,17 @@ START_TEST(writes_whole_responses) {
 }
 END_TEST
 
+START_TEST(statuses_have_a_reason) {
+        static const unsigned statuses[] = {200, 400, 404, 405, 413, 431, 503, 504};
+        Buffer out = BUFFER_NULL;
+
+        ck_assert_int_eq(
+                http_server_write(&out, &(HttpServerHead){.status = statuses[_i]}, NULL, 0), 0);
+        ck_assert_uint_gt(strcspn((char *)out.data, "\r"), strlen("HTTP/1.1 200 "));
+        buffer_deinit(&out);
+}
+END_TEST
+
 START_TEST(our_reader_reads_the_chunks_we_write) {
         char big[5000];
         Buffer out = BUFFER_NULL;
@@ -206,6 +217,8 @@ START_TEST(errors_have_a_status) {
         ck_assert_uint_eq(http_server_error_status(HTTP1_E_MALFORMED), 400);
         ck_assert_uint_eq(http_server_error_status(HTTP1_E_HEAD), 431);
         ck_assert_uint_eq(http_server_error_status(HTTP1_E_BODY), 413);
+        for (int e = HTTP1_E_MALFORMED; e <= HTTP1_E_CUT; e++)
+                ck_assert_uint_gt(strlen(http1_error_text(e)), 0);
 }
 END_TEST
 
@@ -218,6 +231,7 @@ int main(void) {
         tcase_add_test(tcase, pipelined_requests_come_one_by_one);
         tcase_add_test(tcase, a_nul_is_refused_wherever_it_stands);
         tcase_add_test(tcase, writes_whole_responses);
+        tcase_add_loop_test(tcase, statuses_have_a_reason, 0, 8);
         tcase_add_test(tcase, our_reader_reads_the_chunks_we_write);
         tcase_add_test(tcase, errors_have_a_status);
         suite_add_tcase(suite, tcase);
