@@ -1,0 +1,49 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Slots
+ *
+ * Where contexts stand. A slot holds a context's number (0: free), the id of its current span, and
+ * its body. A handle is the slot and the number, so one that is kept too long finds a free slot or
+ * another number. Slots are never given back to the system; a body is freed when no thread looks at
+ * one.
+ *
+ * Threads: any. Signal handlers: find, hold and release.
+ */
+
+#include "lib/catena.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+typedef struct ContextBody ContextBody;
+
+typedef struct Slot {
+        _Atomic uint32_t number;
+        _Atomic uint32_t next_free; /* index + 1 */
+        _Atomic uint64_t span;      /* the current span's id, its bytes as they stand; 0: none */
+        _Atomic(ContextBody *) body;
+} Slot;
+
+/* A slot's index + 1 and the number, as in catena_span.context: 0 is none. */
+typedef uint64_t SlotHandle;
+
+static inline uint32_t slot_number(SlotHandle handle) {
+        return (uint32_t)handle;
+}
+
+/* Owns the body from then on; 0: out of memory, or of handles. */
+SlotHandle catena__slot_new(ContextBody *body, uint64_t span);
+/* The body is freed as soon as nobody looks at it. */
+void catena__slot_free(SlotHandle handle);
+
+/* NULL: freed. The slot stays readable whatever becomes of its context. */
+Slot *catena__slot_find(SlotHandle handle);
+/* As a program has it. 0: NULL or freed. */
+SlotHandle catena__slot_handle(const catena_context *context);
+catena_context *catena__slot_context(SlotHandle handle);
+
+/* The body, kept until it is released; NULL (and nothing to release): freed. */
+ContextBody *catena__slot_hold(SlotHandle handle);
+void catena__slot_release(void);

@@ -1,0 +1,26 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What a span value says
+ *
+ * The library's seven bytes in it: whether it is recorded, in which era its times are, and which
+ * process may change it.
+ */
+
+#include "lib/catena.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct SpanStamp {
+        uint8_t recording;
+        uint8_t era;
+        uint16_t epoch; /* of the process that started it; 0: it was made by hand */
+} SpanStamp;
+
+/* Whether it has ids. */
+bool catena__span_is(const catena_span *span);
+SpanStamp catena__span_stamp(const catena_span *span);
+/* OTLP's flags for it as a link: a span made by hand is another process's. */
+uint32_t catena__span_flags(const catena_span *span);

@@ -1,0 +1,255 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * A daemon in the test's own process: listens where CATENA_SOCKET says, keeps each record as it
+ * came, and decodes with protobuf-c. It never blocks, so one thread can be both sides.
+ */
+
+#include "catena.pb-c.h"
+#include "otlp/trace.pb-c.h"
+#include "proto/pb.h"
+#include "proto/record.h"
+
+#include <check.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+typedef Opentelemetry__Proto__Trace__V1__Span FakeSpan;
+
+typedef struct FakeRecord {
+        RecordHeader header;
+        uint8_t *body;
+        size_t size;
+        unsigned connection; /* 1, 2, … */
+} FakeRecord;
+
+typedef struct FakeDaemon {
+        char folder[64];
+        struct sockaddr_un address;
+        int listener;
+        int fd; /* the latest connection; -1: none */
+        unsigned n_connections;
+        uint8_t *data;
+        size_t size;
+        FakeRecord *records;
+        size_t n_records;
+} FakeDaemon;
+
+static inline void fake_daemon_listen(FakeDaemon *daemon) {
+        (void)unlink(daemon->address.sun_path);
+        daemon->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        ck_assert_int_ge(daemon->listener, 0);
+        ck_assert_int_eq(
+                bind(daemon->listener, (struct sockaddr *)&daemon->address, sizeof daemon->address),
+                0);
+        ck_assert_int_eq(listen(daemon->listener, 64), 0);
+}
+
+/* Names the socket to the library; nobody listens there yet. */
+static inline void fake_daemon_name(FakeDaemon *daemon) {
+        *daemon = (FakeDaemon){.listener = -1, .fd = -1, .address.sun_family = AF_UNIX};
+        strcpy(daemon->folder, "/tmp/catena-test-XXXXXX");
+        ck_assert_ptr_nonnull(mkdtemp(daemon->folder));
+        snprintf(daemon->address.sun_path, sizeof daemon->address.sun_path, "%s/s", daemon->folder);
+        ck_assert_int_eq(setenv("CATENA_SOCKET", daemon->address.sun_path, 1), 0);
+}
+
+static inline void fake_daemon_open(FakeDaemon *daemon) {
+        fake_daemon_name(daemon);
+        fake_daemon_listen(daemon);
+}
+
+static inline void fake_daemon_forget(FakeDaemon *daemon) {
+        for (size_t i = 0; i < daemon->n_records; i++)
+                free(daemon->records[i].body);
+        free(daemon->records);
+        daemon->records = NULL;
+        daemon->n_records = 0;
+}
+
+/* As a daemon that dies. */
+static inline void fake_daemon_die(FakeDaemon *daemon) {
+        if (daemon->fd >= 0)
+                close(daemon->fd);
+        if (daemon->listener >= 0)
+                close(daemon->listener);
+        daemon->fd = daemon->listener = -1;
+        daemon->size = 0;
+}
+
+static inline void fake_daemon_close(FakeDaemon *daemon) {
+        fake_daemon_die(daemon);
+        fake_daemon_forget(daemon);
+        free(daemon->data);
+        (void)unlink(daemon->address.sun_path);
+        (void)rmdir(daemon->folder);
+}
+
+static inline void fake_daemon_parse(FakeDaemon *daemon) {
+        RecordHeader header;
+        size_t at = 0, stride;
+
+        while (at < daemon->size) {
+                int r = record_frame(&header, daemon->data + at, daemon->size - at);
+
+                if (r == RECORD_E_PARTIAL)
+                        break;
+                ck_assert_int_eq(r, 0);
+                stride = record_stride(header.size);
+                daemon->records =
+                        realloc(daemon->records, (daemon->n_records + 1) * sizeof(FakeRecord));
+                ck_assert_ptr_nonnull(daemon->records);
+                daemon->records[daemon->n_records] = (FakeRecord){
+                        .header = header,
+                        .size = header.size - RECORD_HEADER_SIZE,
+                        .body = malloc(header.size),
+                        .connection = daemon->n_connections,
+                };
+                memcpy(daemon->records[daemon->n_records].body,
+                       daemon->data + at + RECORD_HEADER_SIZE, header.size - RECORD_HEADER_SIZE);
+                daemon->n_records++;
+                at += stride;
+        }
+        daemon->size -= at;
+        memmove(daemon->data, daemon->data + at, daemon->size);
+}
+
+/* Whether anything came; false also at the end of the connection, which is then closed. */
+static inline bool fake_daemon_read(FakeDaemon *daemon) {
+        ssize_t n;
+
+        daemon->data = realloc(daemon->data, daemon->size + 65536);
+        ck_assert_ptr_nonnull(daemon->data);
+        n = recv(daemon->fd, daemon->data + daemon->size, 65536, MSG_DONTWAIT);
+        if (n < 0)
+                return false;
+        if (n == 0) {
+                close(daemon->fd);
+                daemon->fd = -1;
+                daemon->size = 0;
+                return false;
+        }
+        daemon->size += (size_t)n;
+        fake_daemon_parse(daemon);
+        return true;
+}
+
+/* Takes all that there is, of this connection and of those behind it. */
+static inline void fake_daemon_take(FakeDaemon *daemon) {
+        int fd;
+
+        do {
+                while (daemon->fd >= 0 && fake_daemon_read(daemon))
+                        ;
+                fd = accept4(daemon->listener, NULL, NULL, SOCK_CLOEXEC);
+                if (fd >= 0) {
+                        if (daemon->fd >= 0)
+                                close(daemon->fd);
+                        daemon->fd = fd;
+                        daemon->size = 0;
+                        daemon->n_connections++;
+                }
+        } while (fd >= 0);
+}
+
+static inline void fake_daemon_say(FakeDaemon *daemon, RecordType type, uint64_t id,
+                                   const void *body, size_t size) {
+        uint8_t record[512] = {0};
+        RecordHeader header = {
+                .size = (uint32_t)(RECORD_HEADER_SIZE + size),
+                .type = (uint16_t)type,
+                .id = id,
+        };
+
+        ck_assert_uint_le(header.size, sizeof record);
+        record_header_write(record, &header);
+        memcpy(record + RECORD_HEADER_SIZE, body, size);
+        ck_assert_int_eq(send(daemon->fd, record, record_stride(header.size), MSG_NOSIGNAL),
+                         (ssize_t)record_stride(header.size));
+}
+
+static inline void fake_daemon_welcome(FakeDaemon *daemon, const char token[16], unsigned all) {
+        uint8_t body[64];
+        PbWriter writer = pb_writer(body, sizeof body);
+
+        pb_put_varint(&writer, 1, RECORD_VERSION);
+        pb_put_bytes(&writer, 2, token, RECORD_TOKEN_SIZE);
+        pb_put_varint(&writer, 3, all);
+        fake_daemon_say(daemon, RECORD_WELCOME, 0, body, (size_t)(writer.at - body));
+}
+
+/* ---- looking ---- */
+
+static inline size_t fake_daemon_count(const FakeDaemon *daemon, RecordType type, uint16_t flags) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < daemon->n_records; i++)
+                n += daemon->records[i].header.type == type &&
+                     (daemon->records[i].header.flags & flags) == flags;
+        return n;
+}
+
+/* The n-th record of a type with these flags, from 0; there must be one. */
+static inline FakeRecord *fake_daemon_record(FakeDaemon *daemon, RecordType type, uint16_t flags,
+                                             size_t n) {
+        for (size_t i = 0; i < daemon->n_records; i++)
+                if (daemon->records[i].header.type == type &&
+                    (daemon->records[i].header.flags & flags) == flags && n-- == 0)
+                        return &daemon->records[i];
+        ck_abort_msg("no such record");
+        return NULL;
+}
+
+/* All fragments of a span, merged, by its id; to be freed by fake_span_free(). */
+static inline FakeSpan *fake_daemon_span(FakeDaemon *daemon, const uint8_t span_id[8]) {
+        uint8_t *whole = NULL;
+        size_t size = 0;
+        uint64_t id;
+        FakeSpan *span;
+
+        memcpy(&id, span_id, sizeof id);
+        for (size_t i = 0; i < daemon->n_records; i++) {
+                FakeRecord *record = &daemon->records[i];
+
+                if (record->header.type != RECORD_SPAN || record->header.id != id)
+                        continue;
+                whole = realloc(whole, size + record->size + 1);
+                memcpy(whole + size, record->body, record->size);
+                size += record->size;
+        }
+        ck_assert_ptr_nonnull(whole);
+        span = opentelemetry__proto__trace__v1__span__unpack(NULL, size, whole);
+        ck_assert_ptr_nonnull(span);
+        free(whole);
+        return span;
+}
+
+static inline void fake_span_free(FakeSpan *span) {
+        opentelemetry__proto__trace__v1__span__free_unpacked(span, NULL);
+}
+
+static inline const Opentelemetry__Proto__Common__V1__AnyValue *
+fake_attribute(Opentelemetry__Proto__Common__V1__KeyValue *const *attributes, size_t n,
+               const char *key) {
+        for (size_t i = n; i-- > 0;)
+                if (strcmp(attributes[i]->key, key) == 0)
+                        return attributes[i]->value;
+        return NULL;
+}
+
+static inline const char *
+fake_attribute_string(Opentelemetry__Proto__Common__V1__KeyValue *const *attributes, size_t n,
+                      const char *key) {
+        const Opentelemetry__Proto__Common__V1__AnyValue *value =
+                fake_attribute(attributes, n, key);
+
+        return value ? value->string_value : NULL;
+}
