@@ -29,8 +29,8 @@ typedef enum ExporterHealth {
 } ExporterHealth;
 
 /*
- * IDLE: no batch. SENDING: the batch is compressed on the thread pool (working), then its request
- * is on its way. WAITING: the timer runs, and the same request will be sent again.
+ * IDLE: no request. SENDING: the request is compressed on the thread pool (working), then its
+ * request is on its way. WAITING: the timer runs, and the same request will be sent again.
  */
 struct Exporter {
         uv_loop_t *loop;
@@ -50,8 +50,11 @@ struct Exporter {
         ExporterState state;
         ExporterHealth health;
         ExporterStatus status;
-        unsigned turn; /* the signal that is asked first */
-        Batch *batch;  /* the one that is sent, or NULL */
+        unsigned turn;        /* the signal that is asked first */
+        Batch *batch;         /* the one that is sent, or NULL */
+        BatchCursor cursor;   /* behind the request that is sent */
+        BatchOutcome outcome; /* of the batch's requests before it */
+        size_t n_objects;     /* of the request */
         Buffer head, body;
         Buffer packed; /* the body compressed, in the making */
 
@@ -117,17 +120,24 @@ static void exporter_note(Exporter *exporter, const RetryVerdict *verdict) {
         }
 }
 
-/* ---- one batch ---- */
+/* ---- one request ---- */
 
-static int exporter_finish_batch(Exporter *exporter, const BatchOutcome *outcome) {
-        int r;
+/* The request is answered for, and with its last one the batch. */
+static int exporter_finish(Exporter *exporter, const BatchOutcome *outcome) {
+        BatchOutcome *sum = &exporter->outcome;
+        int r = 0;
 
+        sum->n_delivered += outcome->n_delivered;
+        for (int drop = 0; drop < _BATCH_DROPS_N; drop++)
+                sum->n_dropped[drop] += outcome->n_dropped[drop];
         buffer_deinit(&exporter->head);
         buffer_deinit(&exporter->body);
         exporter->state = EXPORTER_IDLE;
-        r = recorder_done(exporter->recorder, &exporter->batch, exporter->index, outcome,
-                          exporter_now_unix_ns());
-        exporter->batch = NULL;
+        if (exporter->cursor.done) {
+                r = recorder_done(exporter->recorder, &exporter->batch, exporter->index, sum,
+                                  exporter_now_unix_ns());
+                exporter->batch = NULL;
+        }
         return error_trace(r);
 }
 
@@ -218,29 +228,25 @@ static int exporter_start_packing(Exporter *exporter) {
         return 0;
 }
 
-/* A batch that cannot be sent: its bytes are gone, or too many. */
-static int exporter_drop_batch(Exporter *exporter, BatchDrop why) {
-        BatchOutcome outcome = {.n_delivered = 0};
+static int exporter_drop_too_large(Exporter *exporter) {
+        BatchOutcome outcome = {.n_dropped[BATCH_DROP_TOO_LARGE] = exporter->n_objects};
 
-        log_warning("exporter %s: %zu %s dropped: %s", exporter->status.name,
-                    exporter->batch->n_objects,
-                    exporter->batch->signal == BATCH_TRACES ? "spans" : "logs",
-                    why == BATCH_DROP_TOO_LARGE ? "the request is over 4 MiB"
-                                                : "the journal is damaged");
-        outcome.n_dropped[why] = exporter->batch->n_objects;
-        return error_trace(exporter_finish_batch(exporter, &outcome));
+        log_warning("exporter %s: %zu %s dropped: the request is over 4 MiB", exporter->status.name,
+                    exporter->n_objects,
+                    exporter->batch->signal == BATCH_TRACES ? "spans" : "logs");
+        return error_trace(exporter_finish(exporter, &outcome));
 }
 
-static int exporter_begin_batch(Exporter *exporter) {
+static int exporter_begin(Exporter *exporter) {
         int r;
 
-        r = batch_encode(exporter->batch, exporter->recorder, &exporter->body);
+        r = batch_encode(exporter->batch, &exporter->cursor, &exporter->body, &exporter->n_objects);
         if (r)
                 return error_trace(r);
-        if (!exporter->body.size)
-                r = exporter_drop_batch(exporter, BATCH_DROP_DAMAGED);
+        if (!exporter->n_objects) /* an empty request is never sent */
+                r = exporter_finish(exporter, &(BatchOutcome){.n_delivered = 0});
         else if (exporter->body.size > BATCH_REQUEST_MAX)
-                r = exporter_drop_batch(exporter, BATCH_DROP_TOO_LARGE);
+                r = exporter_drop_too_large(exporter);
         else if (exporter->gzip)
                 r = exporter_start_packing(exporter);
         else
@@ -248,30 +254,30 @@ static int exporter_begin_batch(Exporter *exporter) {
         return error_trace(r);
 }
 
-/* The oldest batch that is owed, of the signals in turn; or NULL. */
-static Batch *exporter_find_batch(Exporter *exporter) {
-        Batch *batch;
-
-        for (unsigned i = 0; i < _BATCH_SIGNALS_N; i++) {
+/* Takes the oldest batch that is owed, of the signals in turn. */
+static void exporter_take_batch(Exporter *exporter) {
+        for (unsigned i = 0; i < _BATCH_SIGNALS_N && !exporter->batch; i++) {
                 BatchSignal signal = (exporter->turn + i) % _BATCH_SIGNALS_N;
 
-                batch = recorder_next_batch(exporter->recorder, exporter->index, signal, NULL);
-                if (batch) {
-                        exporter->turn = signal + 1;
-                        return batch;
-                }
+                exporter->batch =
+                        recorder_next_batch(exporter->recorder, exporter->index, signal, NULL);
         }
-        return NULL;
+        if (!exporter->batch)
+                return;
+        exporter->turn = exporter->batch->signal + 1;
+        exporter->cursor = (BatchCursor){.after = NULL};
+        exporter->outcome = (BatchOutcome){.n_delivered = 0};
 }
 
 static int exporter_next(Exporter *exporter) {
         int r = 0;
 
         while (!r && exporter->state == EXPORTER_IDLE && !exporter->closing) {
-                exporter->batch = exporter_find_batch(exporter);
+                if (!exporter->batch)
+                        exporter_take_batch(exporter);
                 if (!exporter->batch)
                         break;
-                r = exporter_begin_batch(exporter);
+                r = exporter_begin(exporter);
         }
         return error_trace(r);
 }
@@ -310,7 +316,7 @@ static int exporter_judge(Exporter *exporter, RetryVerdict *verdict, const Http1
 
         r = exporter_open_body(&plain, http, &response);
         if (!r)
-                retry_judge(verdict, &response, exporter->batch->n_objects, exporter_now_unix_ns());
+                retry_judge(verdict, &response, exporter->n_objects, exporter_now_unix_ns());
         buffer_deinit(&plain);
         return error_trace(r);
 }
@@ -322,7 +328,7 @@ static int exporter_act(Exporter *exporter, const RetryVerdict *verdict) {
         if (verdict->result == RETRY_LATER)
                 return error_trace(exporter_wait(exporter, verdict));
         retry_reset(&exporter->retry);
-        r = exporter_finish_batch(exporter, &verdict->outcome);
+        r = exporter_finish(exporter, &verdict->outcome);
         if (!r)
                 r = exporter_next(exporter);
         return error_trace(r);
@@ -342,7 +348,7 @@ static void exporter_on_answer(void *user, const ConnectionAnswer *answer) {
                 retry_judge_failure(&verdict, answer->error);
                 break;
         case CONNECTION_E_TOO_LARGE:
-                retry_judge_refusal(&verdict, answer->error, exporter->batch->n_objects);
+                retry_judge_refusal(&verdict, answer->error, exporter->n_objects);
                 break;
         default:
                 r = exporter_judge(exporter, &verdict, answer->http);

@@ -60,11 +60,19 @@ typedef struct Batch {
         List link;         /* recorder.sealed[signal], oldest first */
 } Batch;
 
+/* Where the next request of a batch begins; all zero: at its first object. */
+typedef struct BatchCursor {
+        const List *after; /* the last object encoded */
+        bool done;         /* it was the batch's last */
+} BatchCursor;
+
 /*
- * Appends the body of an Export…ServiceRequest: each resource and scope once, every object under
- * its own. Objects of the same session and scope keep their order.
+ * Appends the body of an Export…ServiceRequest of at most BATCH_REQUEST_MAX bytes: each resource
+ * and scope once, every object under its own. Objects of one session and scope keep their order.
+ * The whole batch is one request as a rule; while the cursor is not done, another has to follow.
+ * *n_objectsp: how many objects it holds.
  */
-int batch_encode(const Batch *batch, const Recorder *recorder, Buffer *out);
+int batch_encode(const Batch *batch, BatchCursor *cursor, Buffer *out, size_t *n_objectsp);
 
 /* What an exporter did with a batch: delivered + all dropped = n_objects. */
 typedef struct BatchOutcome {

@@ -25,7 +25,8 @@ static const uint64_t ms = 1000000;
 struct Recorder {
         Batch batches[BATCHES_MAX];
         bool owed[BATCHES_MAX];
-        size_t sizes[BATCHES_MAX]; /* of the bodies */
+        size_t sizes[BATCHES_MAX]; /* of the bodies; 0: nothing is left of the objects */
+        bool halved[BATCHES_MAX];  /* into two requests */
         size_t n_batches, n_left;
         BatchOutcome total;
         void (*finished)(void);
@@ -63,20 +64,29 @@ int recorder_done(Recorder *r, Batch **batchp, unsigned exporter, const BatchOut
                 sum += outcome->n_dropped[drop];
                 r->total.n_dropped[drop] += outcome->n_dropped[drop];
         }
-        ck_assert_uint_eq(sum, OBJECTS);
+        ck_assert_uint_eq(sum, r->sizes[i] ? OBJECTS : 0);
         *batchp = NULL;
         if (!--r->n_left)
                 r->finished();
         return 0;
 }
 
-int batch_encode(const Batch *batch, const Recorder *r, Buffer *out) {
-        size_t size = r->sizes[batch - r->batches];
+/* One request, or two halves of it. */
+int batch_encode(const Batch *batch, BatchCursor *cursor, Buffer *out, size_t *n_objectsp) {
+        size_t i = batch - recorder.batches, size = recorder.sizes[i];
         uint8_t *room;
 
+        ck_assert(!cursor->done);
+        *n_objectsp = size ? OBJECTS : 0;
+        if (recorder.halved[i]) {
+                size /= 2;
+                *n_objectsp /= 2;
+        }
+        cursor->done = !recorder.halved[i] || cursor->after;
+        cursor->after = &batch->objects;
         ck_assert_int_eq(buffer_reserve(out, &room, size), 0);
-        for (size_t i = 0; i < size; i++)
-                room[i] = batch->number + i % 7;
+        for (size_t k = 0; k < size; k++)
+                room[k] = batch->number + k % 7;
         out->size += size;
         return 0;
 }

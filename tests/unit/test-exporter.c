@@ -78,7 +78,7 @@ START_TEST(finds_a_host_by_name_and_tries_its_addresses) {
 }
 END_TEST
 
-START_TEST(drops_what_is_too_large_to_send) {
+START_TEST(sends_nothing_too_large_and_nothing_empty) {
         static const Step steps[] = {{.answer = OK}};
 
         set_up();
@@ -89,9 +89,30 @@ START_TEST(drops_what_is_too_large_to_send) {
         run_exporter();
         check_total(OBJECTS, 0, 0);
         ck_assert_uint_eq(recorder.total.n_dropped[BATCH_DROP_TOO_LARGE], OBJECTS);
-        ck_assert_uint_eq(recorder.total.n_dropped[BATCH_DROP_DAMAGED], OBJECTS);
         ck_assert_uint_eq(collector.n_seen, 1);
         ck_assert_uint_eq(collector.seen[0].body.size, BATCH_REQUEST_MAX);
+        collector_finish();
+}
+END_TEST
+
+START_TEST(a_batch_of_two_requests_is_answered_for_once) {
+        static const Step steps[] = {
+                {.answer = OK},
+                {.answer = UNAVAILABLE},
+                {.answer = "HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n"},
+                {.answer = OK},
+        };
+
+        set_up();
+        owe(BATCH_TRACES, 100);
+        recorder.halved[0] = true;
+        owe(BATCH_TRACES, 10);
+        START(steps);
+        run_exporter();
+        check_total(OBJECTS + OBJECTS / 2, OBJECTS / 2, 0);
+        ck_assert_uint_eq(collector.n_seen, 4);
+        for (int i = 0; i < 3; i++)
+                ck_assert_uint_eq(collector.seen[i].body.size, 50);
         collector_finish();
 }
 END_TEST
@@ -256,7 +277,8 @@ int main(void) {
         tcase_add_test(tcase, sends_both_signals_on_one_connection);
         tcase_add_test(tcase, compresses);
         tcase_add_test(tcase, finds_a_host_by_name_and_tries_its_addresses);
-        tcase_add_test(tcase, drops_what_is_too_large_to_send);
+        tcase_add_test(tcase, sends_nothing_too_large_and_nothing_empty);
+        tcase_add_test(tcase, a_batch_of_two_requests_is_answered_for_once);
         tcase_add_loop_test(tcase, partial_success_is_counted_and_not_sent_again, 0, 2);
         tcase_add_loop_test(tcase, refusals_drop_and_mark_until_all_is_well, 0, N_STEPS(refusals));
         tcase_add_test(tcase, an_endless_answer_is_cut_off);
