@@ -2,6 +2,7 @@
 
 #include "proto/pb.h"
 #include "proto/validate.h"
+#include "tests/unit/fragment.h"
 #include "tests/unit/golden.h"
 #include "tests/unit/unit.h"
 
@@ -111,24 +112,14 @@ END_TEST
 
 /* ---- the summary ---- */
 
-static void put_string_attribute(PbWriter *writer, uint32_t number, const char *key,
-                                 const char *value) {
-        size_t value_size = pb_bytes_size(1, strlen(value));
-
-        pb_put_prefix(writer, number, pb_bytes_size(1, strlen(key)) + pb_bytes_size(2, value_size));
-        pb_put_bytes(writer, 1, key, strlen(key));
-        pb_put_prefix(writer, 2, value_size);
-        pb_put_bytes(writer, 1, value, strlen(value));
-}
-
 static void put_exception(PbWriter *writer, const char *type, const char *message) {
         uint8_t event[512];
         PbWriter inner = pb_writer(event, sizeof event);
 
-        put_string_attribute(&inner, 3, "exception.type", type);
+        put_attribute(&inner, 3, "exception.type", type);
         pb_put_bytes(&inner, 2, "exception", 9);
         if (message)
-                put_string_attribute(&inner, 3, "exception.message", message);
+                put_attribute(&inner, 3, "exception.message", message);
         pb_put_bytes(writer, 11, event, (size_t)(inner.at - event));
 }
 
@@ -151,8 +142,8 @@ START_TEST(a_span_is_summed_up) {
         pb_put_varint(&writer, 6, 3);
         pb_put_fixed64(&writer, 7, 100);
         pb_put_fixed64(&writer, 8, 200);
-        put_string_attribute(&writer, 9, "a", "1");
-        put_string_attribute(&writer, 9, "b", "four");
+        put_attribute(&writer, 9, "a", "1");
+        put_attribute(&writer, 9, "b", "four");
         put_exception(&writer, "Old", "gone");
         put_exception(&writer, "Timeout", NULL);
         pb_put_bytes(&writer, 13, NULL, 0);
@@ -185,7 +176,7 @@ START_TEST(a_log_record_is_summed_up) {
 
         pb_put_fixed64(&writer, 1, 100);
         pb_put_varint(&writer, 2, 17);
-        put_string_attribute(&writer, 6, "a", "1");
+        put_attribute(&writer, 6, "a", "1");
         pb_put_bytes(&writer, 9, trace_id, 16);
         pb_put_bytes(&writer, 10, span_id, 8);
         pb_put_fixed64(&writer, 11, 200);
@@ -208,7 +199,7 @@ static ValidateSummary summary_of_keys(unsigned n, unsigned first) {
 
         for (unsigned i = 0; i < n; i++) {
                 snprintf(key, sizeof key, "k%u", first + i);
-                put_string_attribute(&writer, 9, key, "v");
+                put_attribute(&writer, 9, key, "v");
         }
         ck_assert(!writer.failed);
         ck_assert_int_eq(validate_span(&summary, data, (size_t)(writer.at - data), false, span_id),
