@@ -1,0 +1,31 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Text for a terminal
+ *
+ * What comes from traced programs may hold anything: it is shown with control characters, marks
+ * that turn the writing direction and ill-formed bytes escaped (`\x1b`), and cut to the columns
+ * that there are. Columns follow the usual terminals: two for East Asian wide characters and
+ * emoji, none for combining marks.
+ *
+ * I/O: only to `out`.  Clock: none.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum { TEXT_DURATION_MAX = 32 };
+
+/* Returns the columns taken, at most `columns`; what is cut ends in `…`. `out` NULL: measures. */
+size_t text_print(FILE *out, const char *text, size_t columns);
+
+/* "850 µs", "12.3 ms", "1.24 s", "3 min 20 s", "2 h 5 min", "3 d 4 h" */
+void text_duration(char text[TEXT_DURATION_MAX], uint64_t ns);
+/* Reads "500ms", "5s", "2m", "1h"; false on anything else, or over a year. */
+bool text_duration_read(uint64_t *nsp, const char *text);
+
+/* The word that `word` was probably meant to be, or NULL. `words` ends with NULL. */
+const char *text_nearest(const char *word, const char *const *words);

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "lib/cli/answer.h"
+#include "tests/unit/unit.h"
+
+#include <string.h>
+
+static int chain_of(AnswerChain **answerp, const char *json) {
+        return answer_chain_new(answerp, json, strlen(json));
+}
+
+START_TEST(reads_a_chain) {
+        static const char json[] =
+                "{\"v\":1,\"chain\":{\"id\":\"c-1\",\"new_field\":[1],"
+                "\"contexts\":[{\"context_id\":\"c-1\",\"causation_ids\":[\"a\",\"b\"],"
+                "\"workflow_id\":\"w\",\"service\":\"shop\",\"pid\":42,"
+                "\"start_time_unix_nano\":\"18446744073709551615\",\"end_time_unix_nano\":\"0\","
+                "\"checkpoints\":[{\"name\":\"ready\",\"time_unix_nano\":\"5\"}]}],"
+                "\"spans\":[{\"traceId\":\"t\",\"spanId\":\"s\",\"parentSpanId\":\"p\","
+                "\"name\":\"pay\",\"contextId\":\"c-1\",\"startTimeUnixNano\":\"10\","
+                "\"endTimeUnixNano\":\"20\",\"status\":{\"code\":2,\"message\":\"timeout\"}},"
+                "{\"spanId\":\"s2\",\"startTimeUnixNano\":\"11\",\"status\":{\"code\":2},"
+                "\"attributes\":[{\"key\":\"n\",\"value\":{\"intValue\":\"1\"}},{\"key\":"
+                "\"catena.end\",\"value\":{\"stringValue\":\"process exited\"}}]}]}}";
+        const TreeChain *chain;
+        AnswerChain *answer;
+
+        ck_assert_int_eq(chain_of(&answer, json), 0);
+        chain = answer_chain_tree(answer);
+        ck_assert_str_eq(chain->id, "c-1");
+        ck_assert_uint_eq(chain->n_contexts, 1);
+        ck_assert_str_eq(chain->contexts[0].causes[1], "b");
+        ck_assert_str_eq(chain->contexts[0].workflow_id, "w");
+        ck_assert_uint_eq(chain->contexts[0].pid, 42);
+        ck_assert_uint_eq(chain->contexts[0].start_unix_ns, UINT64_MAX);
+        ck_assert_str_eq(chain->contexts[0].checkpoints[0].name, "ready");
+        ck_assert_uint_eq(chain->contexts[0].checkpoints[0].time_unix_ns, 5);
+        ck_assert_uint_eq(chain->n_spans, 2);
+        ck_assert_str_eq(chain->spans[0].parent_id, "p");
+        ck_assert_uint_eq(chain->spans[0].end_unix_ns, 20);
+        ck_assert(chain->spans[0].is_error);
+        ck_assert_str_eq(chain->spans[0].message, "timeout");
+        ck_assert_str_eq(chain->spans[1].message, "process exited");
+        ck_assert_uint_eq(answer_chain_open(answer), 2);
+        answer_chain_free(answer);
+}
+END_TEST
+
+START_TEST(odd_answers_are_refused_or_read_as_unset) {
+        static const char *const odd[] = {
+                "{}",
+                "{\"chain\":7}",
+                "{\"chain\":{\"contexts\":{},\"spans\":\"x\"}}",
+                "{\"chain\":{\"contexts\":[1,null,[]],\"spans\":[{\"status\":3,\"attributes\":"
+                "[{},{\"key\":\"catena.end\",\"value\":4}]},\"x\"]}}",
+                "{\"chain\":{\"contexts\":[{\"causation_ids\":[1,{}],\"checkpoints\":[0],"
+                "\"pid\":-4,\"start_time_unix_nano\":\"x\"}]}}",
+        };
+        AnswerChain *answer = NULL;
+        char *text;
+        size_t size;
+
+        for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+                FILE *out = open_memstream(&text, &size);
+
+                ck_assert_int_eq(chain_of(&answer, odd[i]), 0);
+                ck_assert_int_eq(tree_draw(out, answer_chain_tree(answer), &(TreeStyle){80, 0}), 0);
+                fclose(out);
+                free(text);
+                answer_chain_free(answer);
+        }
+        answer = NULL;
+        ck_assert_int_eq(chain_of(&answer, ""), ANSWER_E_MALFORMED);
+        ck_assert_int_eq(chain_of(&answer, "[]"), ANSWER_E_MALFORMED);
+        ck_assert_int_eq(chain_of(&answer, "{\"v\":1"), ANSWER_E_MALFORMED);
+        ck_assert_ptr_null(answer);
+}
+END_TEST
+
+START_TEST(reads_a_flush) {
+        static const char yes[] = "{\"v\":1,\"level\":\"delivered\",\"reached\":true}";
+        static const char no[] = "{\"v\":1,\"level\":\"journaled\",\"reached\":false}";
+        bool reached = false;
+
+        ck_assert_int_eq(answer_read_flush(&reached, yes, strlen(yes)), 0);
+        ck_assert(reached);
+        ck_assert_int_eq(answer_read_flush(&reached, no, strlen(no)), 0);
+        ck_assert(!reached);
+        ck_assert_int_eq(answer_read_flush(&reached, "no", 2), ANSWER_E_MALFORMED);
+}
+END_TEST
+
+START_TEST(reads_an_error) {
+        static const char json[] = "{\"v\":1,\"error\":\"no such chain\"}";
+        char text[ANSWER_TEXT_MAX];
+
+        answer_read_error(text, json, strlen(json));
+        ck_assert_str_eq(text, "no such chain");
+        answer_read_error(text, "<html>", 6);
+        ck_assert_str_eq(text, "");
+}
+END_TEST
+
+int main(void) {
+        Suite *suite = suite_create("answer");
+        TCase *tcase = tcase_create("answer");
+
+        tcase_add_test(tcase, reads_a_chain);
+        tcase_add_test(tcase, odd_answers_are_refused_or_read_as_unset);
+        tcase_add_test(tcase, reads_a_flush);
+        tcase_add_test(tcase, reads_an_error);
+        suite_add_tcase(suite, tcase);
+        return unit_run(suite);
+}
