@@ -61,6 +61,15 @@ struct AnswerChain {
         json_t *json; /* holds the strings */
 };
 
+/* What the daemon says of an end that was no good one. */
+static const char *answer_read_message(const json_t *span) {
+        const char *message = answer_string(json_object_get(span, "status"), "message");
+
+        if (!message || !*message)
+                message = answer_string(span, "exception");
+        return message && *message ? message : answer_attribute(span, "catena.end");
+}
+
 static int answer_read_context(TreeContext *context, const json_t *json) {
         const json_t *causes = json_object_get(json, "causation_ids"), *element;
         const json_t *checkpoints = json_object_get(json, "checkpoints");
@@ -97,9 +106,9 @@ static void answer_read_span(TreeSpan *span, const json_t *json) {
         span->start_unix_ns = answer_number(json, "startTimeUnixNano");
         span->end_unix_ns = answer_number(json, "endTimeUnixNano");
         span->is_error = answer_number(status, "code") == ANSWER_STATUS_ERROR;
-        span->message = answer_string(status, "message");
-        if (!span->message || !*span->message)
-                span->message = answer_attribute(json, "catena.end");
+        span->message = answer_read_message(json);
+        span->service = answer_string(json, "service");
+        span->pid = (uint32_t)answer_number(json, "pid");
 }
 
 static int answer_read_chain(TreeChain *chain, const json_t *json) {
@@ -109,6 +118,7 @@ static int answer_read_chain(TreeChain *chain, const json_t *json) {
         int r;
 
         chain->id = answer_string(json, "id");
+        chain->n_left_out = answer_number(json, "left_out");
         chain->contexts = calloc(json_array_size(contexts) + 1, sizeof *chain->contexts);
         chain->spans = calloc(json_array_size(spans) + 1, sizeof *chain->spans);
         if (!chain->contexts || !chain->spans)
@@ -166,6 +176,219 @@ size_t answer_chain_open(const AnswerChain *answer) {
         for (size_t i = 0; i < answer->tree.n_spans; i++)
                 n += !answer->tree.spans[i].end_unix_ns;
         return n;
+}
+
+/* ---- the list of chains ---- */
+
+struct AnswerLines {
+        AnswerLine *lines;
+        json_t **json; /* [n]: hold the strings */
+        size_t n;
+};
+
+static int answer_add_line(AnswerLines *answer, const char *text, size_t size) {
+        json_t **jsons = realloc(answer->json, (answer->n + 1) * sizeof *jsons), *json;
+        AnswerLine *lines = realloc(answer->lines, (answer->n + 1) * sizeof *lines);
+        int r;
+
+        answer->json = jsons ? jsons : answer->json;
+        answer->lines = lines ? lines : answer->lines;
+        if (!jsons || !lines)
+                return error_origin(-ENOMEM);
+        r = answer_parse(&json, text, size);
+        if (r)
+                return error_trace(r);
+        jsons[answer->n] = json;
+        lines[answer->n++] = (AnswerLine){
+                .id = answer_string(json, "id"),
+                .workflow_id = answer_string(json, "workflow_id"),
+                .service = answer_string(json, "service"),
+                .state = answer_string(json, "state"),
+                .start_unix_ns = answer_number(json, "start_time_unix_nano"),
+                .duration_ns = answer_number(json, "duration_nano"),
+                .n_contexts = answer_number(json, "contexts"),
+                .n_spans = answer_number(json, "spans"),
+                .n_errors = answer_number(json, "errors"),
+        };
+        return 0;
+}
+
+int answer_lines_new(AnswerLines **answerp, const void *json, size_t size) {
+        AnswerLines *answer = calloc(1, sizeof *answer);
+        const char *text = json, *end = text + size;
+        int r = 0;
+
+        if (!answer)
+                return error_origin(-ENOMEM);
+        while (!r && text < end) {
+                const char *newline = memchr(text, '\n', (size_t)(end - text));
+                const char *stop = newline ? newline : end;
+
+                r = answer_add_line(answer, text, (size_t)(stop - text));
+                text = stop + 1;
+        }
+        if (r) {
+                answer_lines_free(answer);
+                return error_trace(r);
+        }
+        *answerp = answer;
+        return 0;
+}
+
+AnswerLines *answer_lines_free(AnswerLines *answer) {
+        if (!answer)
+                return NULL;
+        for (size_t i = 0; i < answer->n; i++)
+                json_decref(answer->json[i]);
+        free(answer->json);
+        free(answer->lines);
+        free(answer);
+        return NULL;
+}
+
+const AnswerLine *answer_lines(const AnswerLines *answer, size_t *np) {
+        *np = answer->n;
+        return answer->lines;
+}
+
+/* ---- status ---- */
+
+static void answer_add_count(AnswerCounts *counts, const char *name, uint64_t n) {
+        size_t i = 0;
+
+        counts->sum += n;
+        while (i < counts->n_counts && strcmp(counts->counts[i].name, name))
+                i++;
+        if (!n || i == ANSWER_COUNTS_MAX)
+                return;
+        counts->counts[i].name = name;
+        counts->counts[i].n += n;
+        if (i == counts->n_counts)
+                counts->n_counts++;
+}
+
+static void answer_add_counts(AnswerCounts *counts, json_t *json) {
+        const char *name;
+        json_t *value;
+
+        json_object_foreach(json, name, value)
+                answer_add_count(counts, name, answer_number(json, name));
+}
+
+static void answer_read_sums(AnswerSums *sums, const json_t *json) {
+        sums->n_accepted = answer_number(json, "accepted");
+        sums->n_finished = answer_number(json, "finished");
+        sums->n_open = answer_number(json, "open");
+        sums->n_in_memory = answer_number(json, "unsealed") + answer_number(json, "sealed");
+        sums->n_damaged = answer_number(json, "damaged");
+        sums->n_without_exporter = answer_number(json, "no_exporter");
+}
+
+/* What became of one signal at the exporter. */
+static void answer_add_outcome(AnswerExporter *exporter, const json_t *signal) {
+        const json_t *element;
+        size_t i;
+
+        json_array_foreach(json_object_get(signal, "exporters"), i, element) {
+                const char *name = answer_string(element, "name");
+
+                if (!name || !exporter->name || strcmp(name, exporter->name))
+                        continue;
+                exporter->n_delivered += answer_number(element, "delivered");
+                exporter->n_in_memory += answer_number(element, "in_memory");
+                answer_add_counts(&exporter->dropped, json_object_get(element, "dropped"));
+        }
+}
+
+static int answer_read_exporters(AnswerStatus *status) {
+        const json_t *sums = json_object_get(status->json, "conservation"), *element;
+        const json_t *exporters = json_object_get(status->json, "exporters");
+        size_t i;
+
+        status->exporters = calloc(json_array_size(exporters) + 1, sizeof *status->exporters);
+        if (!status->exporters)
+                return error_origin(-ENOMEM);
+        json_array_foreach(exporters, i, element) {
+                AnswerExporter *exporter = &status->exporters[status->n_exporters++];
+
+                exporter->name = answer_string(element, "name");
+                exporter->endpoint = answer_string(element, "endpoint");
+                exporter->state = answer_string(element, "state");
+                exporter->last_error = answer_string(element, "last_error");
+                exporter->is_misconfigured =
+                        json_is_true(json_object_get(element, "misconfigured"));
+                answer_add_outcome(exporter, json_object_get(sums, "traces"));
+                answer_add_outcome(exporter, json_object_get(sums, "logs"));
+        }
+        return 0;
+}
+
+static int answer_read_clients(AnswerStatus *status) {
+        const json_t *clients = json_object_get(status->json, "clients"), *element;
+        size_t i;
+
+        status->clients = calloc(json_array_size(clients) + 1, sizeof *status->clients);
+        if (!status->clients)
+                return error_origin(-ENOMEM);
+        json_array_foreach(clients, i, element) status->clients[status->n_clients++] =
+                (AnswerClient){
+                        .service = answer_string(element, "service"),
+                        .state = answer_string(element, "state"),
+                        .pid = answer_number(element, "pid"),
+                        .uid = answer_number(element, "uid"),
+                        .n_accepted = answer_number(element, "accepted"),
+                        .n_refused = answer_number(element, "refused"),
+                        .n_lost = answer_number(element, "lost"),
+                        .n_open = answer_number(element, "open"),
+                };
+        return 0;
+}
+
+static void answer_read_totals(AnswerStatus *status) {
+        const json_t *sums = json_object_get(status->json, "conservation");
+        const json_t *journal = json_object_get(status->json, "journal");
+        const json_t *counters = json_object_get(status->json, "counters");
+
+        status->version = answer_string(status->json, "version");
+        status->pid = answer_number(status->json, "pid");
+        status->uptime_ns = answer_number(status->json, "uptime_nano");
+        status->holds = !json_is_false(json_object_get(sums, "holds"));
+        answer_read_sums(&status->spans, json_object_get(sums, "traces"));
+        answer_read_sums(&status->logs, json_object_get(sums, "logs"));
+        answer_add_counts(&status->refused, json_object_get(status->json, "refused"));
+        status->n_lost =
+                answer_number(counters, "lost_starts") + answer_number(counters, "lost_logs");
+        status->journal_used_bytes = answer_number(journal, "used_bytes");
+        status->journal_max_bytes = answer_number(journal, "max_bytes");
+        status->journal_lost_bytes =
+                answer_number(json_object_get(journal, "recovered"), "lost_bytes");
+        status->n_chains = answer_number(json_object_get(status->json, "chains"), "chains");
+}
+
+int answer_status_init(AnswerStatus *status, const void *json, size_t size) {
+        AnswerStatus answer = {0};
+        int r;
+
+        r = answer_parse(&answer.json, json, size);
+        if (r)
+                return error_trace(r);
+        answer_read_totals(&answer);
+        r = answer_read_exporters(&answer);
+        if (!r)
+                r = answer_read_clients(&answer);
+        if (r) {
+                answer_status_deinit(&answer);
+                return error_trace(r);
+        }
+        *status = answer;
+        return 0;
+}
+
+void answer_status_deinit(AnswerStatus *status) {
+        free(status->exporters);
+        free(status->clients);
+        json_decref(status->json);
+        *status = (AnswerStatus){0};
 }
 
 /* ---- the rest ---- */

@@ -49,15 +49,41 @@ static void tree_repeat(FILE *out, const char *text, size_t n) {
 
 /* ---- what a line says ---- */
 
-/* "service[pid] workflow W", whatever of it is known and the name does not say. */
-static void tree_tag(char tag[TREE_TAG_MAX], const TreeContext *context, const char *name) {
-        const char *service = context->service ? context->service : "";
-        const char *workflow = context->workflow_id ? context->workflow_id : "";
+static uint32_t tree_pid(const TreeNode *node) {
+        if (node->span && node->span->pid)
+                return node->span->pid;
+        return node->context ? node->context->pid : 0;
+}
+
+/* The workflow, if it is not that of the lines above. */
+static const char *tree_workflow(const TreeNode *node) {
+        const char *workflow = node->context ? node->context->workflow_id : NULL;
+
+        if (!workflow)
+                return "";
+        for (const TreeNode *above = node->parent; above; above = above->parent)
+                if (above->context) {
+                        const char *same = above->context->workflow_id;
+
+                        return same && !strcmp(same, workflow) ? "" : workflow;
+                }
+        return workflow;
+}
+
+/* "service[pid] workflow W", whatever of it is known and the lines above do not say. */
+static void tree_tag(char tag[TREE_TAG_MAX], const TreeNode *node, const char *name) {
+        const char *service = node->context ? node->context->service
+                              : node->span  ? node->span->service
+                                            : NULL;
+        const char *workflow = tree_workflow(node);
+        uint32_t number = tree_pid(node);
         char pid[16] = "";
 
-        if (context->pid)
-                snprintf(pid, sizeof pid, "[%" PRIu32 "]", context->pid);
-        if (!strcmp(service, name))
+        if (*name && number == tree_pid(node->parent))
+                service = NULL;
+        else if (number)
+                snprintf(pid, sizeof pid, "[%" PRIu32 "]", number);
+        if (!service || !strcmp(service, name))
                 service = "";
         snprintf(tag, TREE_TAG_MAX, "%s%s%s%s", service, pid,
                  *workflow ? *service || *pid ? " workflow " : "workflow " : "", workflow);
@@ -136,8 +162,8 @@ static size_t tree_label(const TreeDrawing *drawing, const TreeNode *node, size_
                 used += text_print(drawing->out, "✗ ", drawing->label - used);
         used += text_print(drawing->out, name, drawing->label - used);
         tree_colour(drawing, TREE_PLAIN);
-        if (node->context)
-                tree_tag(tag, node->context, name);
+        if (!node->checkpoint)
+                tree_tag(tag, node, name);
         if (!*tag)
                 return used;
         tree_colour(drawing, TREE_DIM);
@@ -272,15 +298,17 @@ static int tree_compare_pids(const void *a, const void *b) {
 }
 
 static int tree_count_processes(size_t *n_processesp, const TreeChain *chain) {
-        uint32_t *pids = calloc(chain->n_contexts + 1, sizeof *pids);
-        size_t n = 0;
+        uint32_t *pids = calloc(chain->n_contexts + chain->n_spans + 1, sizeof *pids);
+        size_t n_pids = 0, n = 0;
 
         if (!pids)
                 return error_origin(-ENOMEM);
         for (size_t i = 0; i < chain->n_contexts; i++)
-                pids[i] = chain->contexts[i].pid;
-        qsort(pids, chain->n_contexts, sizeof *pids, tree_compare_pids);
-        for (size_t i = 0; i < chain->n_contexts; i++)
+                pids[n_pids++] = chain->contexts[i].pid;
+        for (size_t i = 0; i < chain->n_spans; i++)
+                pids[n_pids++] = chain->spans[i].pid;
+        qsort(pids, n_pids, sizeof *pids, tree_compare_pids);
+        for (size_t i = 0; i < n_pids; i++)
                 n += pids[i] && (!i || pids[i] != pids[i - 1]);
         free(pids);
         *n_processesp = n;
@@ -315,6 +343,8 @@ static int tree_head(const TreeDrawing *drawing, const TreeChain *chain) {
         tree_plural(drawing->out, chain->n_spans, "span", "spans");
         fputs(" · ", drawing->out);
         tree_plural(drawing->out, n_errors, "error", "errors");
+        if (chain->n_left_out)
+                fprintf(drawing->out, " · %" PRIu64 " left out", chain->n_left_out);
         if (drawing->start_unix_ns) {
                 text_duration(text, drawing->end_unix_ns - drawing->start_unix_ns);
                 fprintf(drawing->out, " · %s", text);

@@ -8,7 +8,7 @@
  * (◇) under their context, siblings in the order of time. A context with one outermost span shares
  * its line. A child context hangs under the very span that made it, where that is known. Missing
  * causes and parents make roots; where causes or parents go round in a circle, its earliest member
- * does.
+ * does. A line names its process where that is another than the line's above it.
  *
  * Borrows: the chain.  I/O: only to `out`.  Clock: none; times are relative to the chain's start.
  */
@@ -36,6 +36,7 @@ typedef struct TreeContext {
 
 typedef struct TreeSpan {
         const char *id, *parent_id, *context_id, *name, *service, *message;
+        uint32_t pid; /* 0: unknown */
         bool is_error;
         uint64_t start_unix_ns, end_unix_ns; /* end 0: it is open */
 } TreeSpan;
@@ -46,6 +47,7 @@ typedef struct TreeChain {
         size_t n_contexts;
         TreeSpan *spans; /* [n_spans] */
         size_t n_spans;
+        uint64_t n_left_out; /* contexts and spans that the daemon had no room for */
 } TreeChain;
 
 typedef struct TreeStyle {

@@ -77,6 +77,107 @@ START_TEST(odd_answers_are_refused_or_read_as_unset) {
 }
 END_TEST
 
+START_TEST(the_message_of_an_error_is_the_best_there_is) {
+        static const char json[] =
+                "{\"chain\":{\"left_out\":\"3\",\"spans\":["
+                "{\"status\":{\"message\":\"timeout\"},\"exception\":\"e\",\"pid\":7},"
+                "{\"status\":{\"message\":\"\"},\"exception\":\"e\",\"service\":\"shop\"},"
+                "{\"status\":{}}]}}";
+        const TreeChain *chain;
+        AnswerChain *answer;
+
+        ck_assert_int_eq(chain_of(&answer, json), 0);
+        chain = answer_chain_tree(answer);
+        ck_assert_uint_eq(chain->n_left_out, 3);
+        ck_assert_str_eq(chain->spans[0].message, "timeout");
+        ck_assert_uint_eq(chain->spans[0].pid, 7);
+        ck_assert_str_eq(chain->spans[1].message, "e");
+        ck_assert_str_eq(chain->spans[1].service, "shop");
+        ck_assert_ptr_null(chain->spans[2].message);
+        answer_chain_free(answer);
+}
+END_TEST
+
+START_TEST(reads_a_list_of_chains) {
+        static const char json[] =
+                "{\"v\":1,\"id\":\"a\",\"workflow_id\":\"w\",\"service\":\"shop\","
+                "\"start_time_unix_nano\":\"7\",\"duration_nano\":\"5\",\"open\":\"1\","
+                "\"errors\":\"2\",\"state\":\"running\",\"contexts\":\"3\",\"spans\":\"4\"}\n"
+                "{\"v\":1,\"id\":\"b\"}\n";
+        const AnswerLine *lines;
+        AnswerLines *answer;
+        size_t n;
+
+        ck_assert_int_eq(answer_lines_new(&answer, json, strlen(json)), 0);
+        lines = answer_lines(answer, &n);
+        ck_assert_uint_eq(n, 2);
+        ck_assert_str_eq(lines[0].id, "a");
+        ck_assert_str_eq(lines[0].state, "running");
+        ck_assert_uint_eq(lines[0].duration_ns, 5);
+        ck_assert_uint_eq(lines[0].n_contexts, 3);
+        ck_assert_uint_eq(lines[0].n_spans, 4);
+        ck_assert_uint_eq(lines[0].n_errors, 2);
+        ck_assert_str_eq(lines[1].id, "b");
+        ck_assert_ptr_null(lines[1].workflow_id);
+        answer_lines_free(answer);
+        ck_assert_int_eq(answer_lines_new(&answer, "", 0), 0);
+        answer_lines(answer, &n);
+        ck_assert_uint_eq(n, 0);
+        answer_lines_free(answer);
+        ck_assert_int_eq(answer_lines_new(&answer, "{}\n{", 4), ANSWER_E_MALFORMED);
+}
+END_TEST
+
+START_TEST(reads_a_status) {
+        static const char json[] =
+                "{\"v\":1,\"version\":\"0.1.0\",\"pid\":9,\"uptime_nano\":\"5\","
+                "\"conservation\":{\"holds\":false,\"traces\":{\"accepted\":\"10\",\"damaged\":"
+                "\"1\","
+                "\"open\":\"2\",\"unsealed\":\"3\",\"sealed\":\"4\",\"finished\":\"5\","
+                "\"no_exporter\":\"6\",\"exporters\":[{\"name\":\"default\",\"delivered\":\"20\","
+                "\"in_memory\":\"2\",\"dropped\":{\"refused\":\"3\",\"expired\":\"0\"}},"
+                "{\"name\":\"gone\",\"delivered\":\"9\"}]},"
+                "\"logs\":{\"exporters\":[{\"name\":\"default\",\"delivered\":\"1\","
+                "\"dropped\":{\"refused\":\"1\",\"too_large\":\"2\"}}]}},"
+                "\"journal\":{\"max_bytes\":\"100\",\"used_bytes\":\"40\","
+                "\"recovered\":{\"lost_bytes\":\"8\"}},"
+                "\"counters\":{\"lost_starts\":\"2\",\"lost_logs\":\"1\"},"
+                "\"refused\":{\"malformed\":\"4\",\"full\":\"0\"},"
+                "\"clients\":[{\"service\":\"shop\",\"pid\":4,\"uid\":1000,\"state\":\"alive\","
+                "\"accepted\":\"7\",\"open\":\"2\"}],"
+                "\"exporters\":[{\"name\":\"default\",\"endpoint\":\"http://x\",\"state\":\"idle\","
+                "\"misconfigured\":true,\"last_error\":\"404\"}],\"chains\":{\"chains\":\"3\"}}";
+        AnswerStatus status;
+
+        ck_assert_int_eq(answer_status_init(&status, json, strlen(json)), 0);
+        ck_assert_str_eq(status.version, "0.1.0");
+        ck_assert_uint_eq(status.pid, 9);
+        ck_assert(!status.holds);
+        ck_assert_uint_eq(status.spans.n_accepted, 10);
+        ck_assert_uint_eq(status.spans.n_in_memory, 7);
+        ck_assert_uint_eq(status.spans.n_without_exporter, 6);
+        ck_assert_uint_eq(status.n_lost, 3);
+        ck_assert_uint_eq(status.refused.n_counts, 1);
+        ck_assert_uint_eq(status.refused.sum, 4);
+        ck_assert_uint_eq(status.journal_lost_bytes, 8);
+        ck_assert_uint_eq(status.n_chains, 3);
+        ck_assert_uint_eq(status.n_exporters, 1);
+        ck_assert(status.exporters[0].is_misconfigured);
+        ck_assert_uint_eq(status.exporters[0].n_delivered, 21);
+        ck_assert_uint_eq(status.exporters[0].n_in_memory, 2);
+        ck_assert_uint_eq(status.exporters[0].dropped.n_counts, 2);
+        ck_assert_uint_eq(status.exporters[0].dropped.counts[0].n, 4);
+        ck_assert_uint_eq(status.exporters[0].dropped.sum, 6);
+        ck_assert_uint_eq(status.n_clients, 1);
+        ck_assert_uint_eq(status.clients[0].n_accepted, 7);
+        answer_status_deinit(&status);
+        ck_assert_int_eq(answer_status_init(&status, "{}", 2), 0);
+        ck_assert(status.holds);
+        answer_status_deinit(&status);
+        ck_assert_int_eq(answer_status_init(&status, "7", 1), ANSWER_E_MALFORMED);
+}
+END_TEST
+
 START_TEST(reads_a_flush) {
         static const char yes[] = "{\"v\":1,\"level\":\"delivered\",\"reached\":true}";
         static const char no[] = "{\"v\":1,\"level\":\"journaled\",\"reached\":false}";
@@ -107,6 +208,9 @@ int main(void) {
 
         tcase_add_test(tcase, reads_a_chain);
         tcase_add_test(tcase, odd_answers_are_refused_or_read_as_unset);
+        tcase_add_test(tcase, the_message_of_an_error_is_the_best_there_is);
+        tcase_add_test(tcase, reads_a_list_of_chains);
+        tcase_add_test(tcase, reads_a_status);
         tcase_add_test(tcase, reads_a_flush);
         tcase_add_test(tcase, reads_an_error);
         suite_add_tcase(suite, tcase);

@@ -13,7 +13,7 @@ static char *read_golden(size_t *sizep, const char *name, const char *suffix) {
         FILE *file, *memory;
         size_t n;
 
-        snprintf(path, sizeof path, "%s/%s%s", GOLDEN_TREE, name, suffix);
+        snprintf(path, sizeof path, "%s/tree/%s%s", UNIT_GOLDEN, name, suffix);
         file = fopen(path, "r");
         ck_assert_msg(file, "cannot open %s", path);
         memory = open_memstream(&data, sizep);

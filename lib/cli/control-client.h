@@ -1,0 +1,36 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Asking a daemon
+ *
+ * One request over the control socket and its answer.
+ *
+ * I/O: a Unix socket; waits.  Bound: CONTROL_CLIENT_BODY_MAX.  Clock: monotonic, for the timeout.
+ */
+
+#include "daemon/base/buffer.h"
+
+#include <stdint.h>
+
+enum {
+        _CONTROL_CLIENT_E_SUCCESS,
+
+        CONTROL_CLIENT_E_PATH,      /* no socket can have such a path */
+        CONTROL_CLIENT_E_NO_DAEMON, /* nobody listens there; errno tells why */
+        CONTROL_CLIENT_E_REFUSED,   /* not permitted */
+        CONTROL_CLIENT_E_BROKEN,    /* the connection ended before the answer did */
+        CONTROL_CLIENT_E_TIMEOUT,
+        CONTROL_CLIENT_E_MALFORMED, /* what answers there does not speak HTTP */
+};
+
+enum { CONTROL_CLIENT_BODY_MAX = 256 * 1024 * 1024 };
+
+typedef struct ControlClientAnswer {
+        unsigned status; /* of HTTP */
+        Buffer body;     /* the caller's to deinit */
+} ControlClientAnswer;
+
+/* `target`: path and query, as HTTP has it. */
+int control_client_ask(ControlClientAnswer *answer, const char *socket, const char *method,
+                       const char *target, uint64_t timeout_ns);
