@@ -154,7 +154,7 @@ START_TEST(a_connection_begins_with_hello) {
         client_put(fd, RECORD_SPAN, 0, 1);
         expect_hang_up(fd, "not a HELLO");
         fd = client_connect();
-        client_send(fd, "GET / HTTP/1.1\r\nHost: catena\r\n\r\n", 34);
+        client_send(fd, "GET / HTTP/1.1\r\nHost: catena\r\n\r\n", 32);
         expect_hang_up(fd, "larger");
         ck_assert_uint_eq(listener_counters(listener)->hung_up_protocol, 2);
         ck_assert_uint_eq(recorder.n_sessions, 0);
