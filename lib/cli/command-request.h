@@ -1,0 +1,27 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What commands do with the daemon's answers
+ *
+ * Each returns a COMMAND_EXIT_* and has told on stderr what went wrong.
+ *
+ * I/O: the control socket, stderr, `out`.
+ */
+
+#include "lib/cli/command.h"
+#include "lib/cli/control-client.h"
+
+#include <stdio.h>
+
+/* The body of a good answer, the caller's to deinit; *body stays as it is otherwise. */
+int command_request(Buffer *body, const char *socket, const char *method, const char *target,
+                    uint64_t timeout_ns);
+/* The chain that holds the id. */
+int command_request_chain(Buffer *body, const char *socket, const char *id);
+/* The same once all of it has ended, or a moment after all that was said is in. */
+int command_request_settled_chain(Buffer *body, const char *socket, const char *id);
+/* The chain in the answer, drawn for what `out` is: a terminal, in its width and colour, or not. */
+int command_request_draw(FILE *out, const Buffer *body);
+/* Tells why an answer could not be read: by an ANSWER_E_*, or a failure of our own. */
+int command_request_unreadable(int r);
