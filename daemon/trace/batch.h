@@ -13,12 +13,11 @@
 
 #include "daemon/base/buffer.h"
 #include "daemon/base/list.h"
+#include "daemon/trace/session.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-typedef struct Recorder Recorder;
 
 typedef enum BatchSignal {
         BATCH_TRACES,
@@ -52,12 +51,14 @@ const char *batch_signal_name(BatchSignal signal); /* "traces", "logs" */
 
 typedef struct Batch {
         BatchSignal signal;
-        uint64_t number;
-        uint32_t owing;    /* bit i: exporter i of the recorder owes an answer */
-        size_t n_objects;  /* spans or logs */
-        size_t n_bytes;    /* of their pieces */
-        List objects;      /* Span.link or Log.link, in the order in which they closed */
-        List link;         /* recorder.sealed[signal], oldest first */
+        uint64_t number;  /* 0: of the open batch, in a replay, while it is not known */
+        uint32_t owing;   /* bit i: exporter i of the recorder owes an answer */
+        bool sealed;      /* its BATCH record has been read */
+        size_t n_objects; /* spans or logs */
+        size_t n_bytes;   /* of their pieces in the journal */
+        SessionHold hold; /* of its BATCH record */
+        List objects;     /* Object.link, in the order in which they closed */
+        List link;        /* recorder.signals[].sealed, by number */
 } Batch;
 
 /* Where the next request of a batch begins; all zero: at its first object. */

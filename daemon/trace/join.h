@@ -28,6 +28,7 @@ typedef struct JoinPiece {
         const uint8_t *data; /* a validated fragment */
         size_t size;
         bool closes; /* the daemon's own END: its status stands whatever came before */
+        bool exempt; /* its attributes are beside the limit: the context's */
 } JoinPiece;
 
 typedef struct JoinLimits {

@@ -17,17 +17,19 @@
 #include "daemon/base/map.h"
 #include "daemon/journal/journal.h"
 #include "daemon/trace/batch.h"
+#include "daemon/trace/chains.h"
 #include "daemon/trace/join.h"
 #include "daemon/trace/session.h"
 #include "proto/record.h"
 
-typedef struct Chains Chains;
+typedef struct Recorder Recorder;
 
 enum {
         _RECORDER_E_SUCCESS,
 
         RECORDER_E_FULL, /* no room in the journal: read nothing more until something is freed */
-        RECORDER_E_HELLO, /* not a Hello, or one that breaks a rule; recorder_hello_error() */
+        RECORDER_E_EXPORTERS, /* more than BATCH_EXPORTERS_MAX */
+        RECORDER_E_HELLO, /* not a Hello of a version we speak, or one that breaks a rule */
 };
 
 /*
@@ -38,6 +40,10 @@ enum {
         X(spans_accepted, "spans whose START was accepted")                                        \
         X(logs_accepted, "log records accepted")                                                   \
         X(spans_closed, "spans that ended or were ended, and joined a batch")                      \
+        X(spans_finished, "spans that every exporter has answered for")                            \
+        X(logs_finished, "log records that every exporter has answered for")                       \
+        X(spans_without_exporter, "spans dropped: no exporter is configured for traces")           \
+        X(logs_without_exporter, "log records dropped: no exporter is configured for logs")        \
         X(spans_exited, "spans ended because their process was gone")                              \
         X(spans_abandoned, "spans ended because their process said BYE")                           \
         X(spans_rebuilt, "spans whose pieces could not be joined by copying")                      \

@@ -11,11 +11,25 @@
  * Owned by the recorder.  I/O: none.
  */
 
+#include "daemon/base/buffer.h"
 #include "daemon/base/list.h"
 #include "daemon/base/map.h"
 #include "daemon/journal/journal.h"
 #include "daemon/trace/join.h"
 #include "proto/record.h"
+
+enum {
+        _SESSION_E_SUCCESS,
+
+        SESSION_E_HELLO, /* not a Hello of a version we speak, or one that breaks a rule */
+};
+
+enum {
+        SESSION_HELLO_MAX = 64 * 1024, /* bytes */
+        SESSION_SCOPES_MAX = 1024,
+        SESSION_SCOPE_MAX = 4 * 1024,         /* bytes of one */
+        SESSION_SCOPES_SIZE_MAX = 128 * 1024, /* bytes of all */
+};
 
 typedef struct SessionCredentials {
         uint32_t pid; /* 0: not visible from here */
@@ -30,39 +44,90 @@ typedef enum SessionState {
         SESSION_EXITED,
 } SessionState;
 
+/* What the objects of one user hold of the journal, and of our memory beside it. */
+typedef struct SessionUser {
+        uint32_t uid;
+        size_t n_sessions;
+        size_t n_bytes;
+} SessionUser;
+
+/* Bytes of the journal that an object holds. */
+typedef struct SessionHold {
+        JournalPosition position;
+        uint32_t size;   /* bytes of use from there on */
+        uint32_t charge; /* bytes that are live because of it */
+} SessionHold;
+
+typedef struct SessionScope {
+        uint64_t number;
+        SessionHold hold; /* of an InstrumentationScope */
+} SessionScope;
+
 typedef struct Session {
+        Journal *journal;
+        SessionUser *user;
         uint32_t number;
         SessionCredentials credentials;
         uint8_t token[RECORD_TOKEN_SIZE];
         SessionState state;
         JoinLimits limits;
 
-        JournalPosition position; /* of the body of its SESSION record, a catena.v1.Session */
-        size_t size;
-        uint8_t *resource;        /* an encoded Resource, the daemon's attributes added; owned */
+        SessionHold hold;  /* of its SESSION record's body, a catena.v1.Session */
+        uint8_t *resource; /* an encoded Resource with the daemon's attributes added */
         size_t resource_size;
+        char *service;     /* its service.name; NULL: it names none */
 
-        Map scopes;   /* number -> Scope */
-        Map contexts; /* number -> Context */
-        Map spans;    /* span key -> Span, from the first fragment to the delivery */
-        List open;    /* Span.link: not closed, oldest first */
-        List ending;  /* Span.pending_link: their END has come, their pass has not ended */
-        List strays;  /* Span.pending_link: without their START */
-        size_t n_open;
-        size_t n_undelivered; /* spans and logs that are closed */
+        Map scopes;          /* number -> SessionScope */
+        size_t scopes_size;  /* bytes of all */
+        Map contexts;        /* number -> Context */
+        List all_contexts;   /* Context.link */
+        Map spans;           /* span key -> Span, from the first fragment to the delivery */
+        List open;           /* Span.object.link: not closed, oldest first */
+        List pending;        /* Span.pending_link: without a START, or with an END to be settled */
+        size_t n_open;       /* started, not closed */
+        size_t n_closed;     /* spans and logs that are not delivered yet */
 
         uint64_t n_accepted; /* spans */
         uint64_t n_refused;  /* records */
-        uint64_t n_lost;     /* spans, updates, ends and logs, as the client says */
+        uint64_t n_lost;     /* spans, updates, ends and logs that the client says it dropped */
         uint64_t n_lost_ends;
         void *peer; /* the connection that speaks for it now, or NULL; ingest's */
 
         List link; /* recorder.sessions */
 } Session;
 
-/*
- * The string value of a resource attribute such as "service.name"; false where there is none.
- * The text lives as long as the session.
- */
-bool session_resource_string(const Session *session, const char *key, const char **textp,
-                             size_t *sizep);
+typedef struct SessionOptions {
+        Journal *journal;
+        SessionUser *user;
+        uint64_t seed;
+        const JoinLimits *limits;
+        const uint8_t *resource; /* encoded attributes of a Resource, to be added */
+        size_t resource_size;
+} SessionOptions;
+
+/* Whether a Hello's bytes can begin a session: 0 or SESSION_E_HELLO. */
+int session_check_hello(const uint8_t *hello, size_t size);
+/* From the body of a SESSION record at `position`, which it holds from then on. */
+int session_new(Session **sessionp, const SessionOptions *options, JournalPosition position,
+                const uint8_t *body, size_t size);
+/* It must hold no spans and contexts any more. */
+Session *session_free(Session *session);
+/* The same session from a newer SESSION record, its SNAPSHOT: state, limits, scopes. */
+int session_restore(Session *session, const SessionOptions *options, JournalPosition position,
+                    const uint8_t *body, size_t size);
+
+/* Appends the body of a SESSION record that says all there is to say of it now. */
+int session_snapshot(const Session *session, Buffer *out);
+
+/* Keeps bytes live, in the journal and on the user's account. */
+void session_hold(Session *session, const SessionHold *hold);
+void session_release(Session *session, const SessionHold *hold);
+/* Memory of ours that an object takes beside the journal. */
+void session_charge(Session *session, size_t size);
+void session_discharge(Session *session, size_t size);
+
+/* Sets a scope's bytes, replacing what the number meant before. */
+int session_set_scope(Session *session, uint64_t number, const SessionHold *hold);
+/* The bytes of an InstrumentationScope; NULL and 0 for a number that was never announced. */
+const uint8_t *session_scope(const Session *session, uint64_t number, size_t *sizep);
+

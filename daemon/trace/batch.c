@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/trace/batch.h"
+
+#include "daemon/base/error.h"
+#include "daemon/trace/context.h"
+#include "daemon/trace/object.h"
+#include "proto/pb.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+/* The same numbers in trace.proto and logs.proto and their services. */
+enum {
+        REQUEST_RESOURCES = 1,
+        RESOURCE_RESOURCE = 1,
+        RESOURCE_SCOPES = 2,
+        SCOPE_SCOPE = 1,
+        SCOPE_OBJECTS = 2,
+};
+
+/* A tag of one byte and the longest length, for each message that an object may stand in. */
+enum { BATCH_FRAME_MAX = 4 * 6 };
+
+const char *batch_drop_name(BatchDrop drop) {
+        switch (drop) {
+#define BATCH_DROP_X(symbol, value, name, meaning)                                                 \
+        case BATCH_DROP_##symbol:                                                                  \
+                return name;
+                BATCH_DROPS(BATCH_DROP_X)
+#undef BATCH_DROP_X
+        default:
+                return "unknown";
+        }
+}
+
+const char *batch_signal_name(BatchSignal signal) {
+        return signal == BATCH_TRACES ? "traces" : "logs";
+}
+
+/* An object of the request, and its bytes where joining made new ones. */
+typedef struct BatchItem {
+        const Object *object;
+        size_t size;
+        size_t rebuilt; /* offset in the rebuilt bytes, if object->rebuild */
+        size_t order;
+} BatchItem;
+
+typedef struct BatchRequest {
+        BatchItem *items;
+        size_t n_items;
+        Buffer rebuilt;
+        ObjectPieces pieces;
+} BatchRequest;
+
+static void batch_request_deinit(BatchRequest *request) {
+        free(request->items);
+        buffer_deinit(&request->rebuilt);
+        object_pieces_deinit(&request->pieces);
+}
+
+static int batch_item_size(BatchRequest *request, BatchItem *item) {
+        const Object *object = item->object;
+        JoinReport report = {0};
+        int r;
+
+        if (!object->rebuild) {
+                item->size = object->fragments.n_bytes;
+                if (object->context && object->signal == BATCH_TRACES)
+                        item->size += object->context->n_bytes;
+                return 0;
+        }
+        item->rebuilt = request->rebuilt.size;
+        r = object_pieces_in_context(object, &request->pieces);
+        if (!r)
+                r = object_join(object, &request->pieces, &request->rebuilt, &report);
+        if (r)
+                return error_trace(r);
+        item->size = request->rebuilt.size - item->rebuilt;
+        return 0;
+}
+
+/* Takes objects from the cursor on until the request is full. */
+static int batch_collect(const Batch *batch, BatchCursor *cursor, BatchRequest *request) {
+        const List *link = cursor->after ? cursor->after : &batch->objects;
+        const Session *session = NULL;
+        size_t size = 0;
+        int r;
+
+        request->items = calloc(batch->n_objects ? batch->n_objects : 1, sizeof *request->items);
+        if (!request->items)
+                return error_origin(-ENOMEM);
+        for (link = link->next; link != &batch->objects; link = link->next) {
+                BatchItem *item = &request->items[request->n_items];
+                size_t scope_size;
+
+                *item = (BatchItem){.object = list_entry(link, Object, link),
+                                    .order = request->n_items};
+                r = batch_item_size(request, item);
+                if (r)
+                        return error_trace(r);
+                size += item->size + BATCH_FRAME_MAX;
+                if (item->object->session != session) {
+                        session = item->object->session;
+                        size += session->resource_size;
+                }
+                session_scope(session, item->object->scope, &scope_size);
+                size += scope_size;
+                if (size > BATCH_REQUEST_MAX && request->n_items)
+                        return 0;
+                request->n_items++;
+                cursor->after = link;
+        }
+        cursor->done = true;
+        return 0;
+}
+
+static int batch_compare(const void *ap, const void *bp) {
+        const BatchItem *a = ap, *b = bp;
+
+        if (a->object->session != b->object->session)
+                return a->object->session->number < b->object->session->number ? -1 : 1;
+        if (a->object->scope != b->object->scope)
+                return a->object->scope < b->object->scope ? -1 : 1;
+        return a->order < b->order ? -1 : 1;
+}
+
+/* The items from `i` on that share a session, or a scope as well. */
+static size_t batch_group_end(const BatchRequest *request, size_t i, bool scope) {
+        const Object *first = request->items[i].object;
+
+        while (++i < request->n_items) {
+                const Object *object = request->items[i].object;
+                if (object->session != first->session || (scope && object->scope != first->scope))
+                        break;
+        }
+        return i;
+}
+
+static size_t batch_scope_size(const BatchRequest *request, size_t first, size_t end) {
+        const Object *object = request->items[first].object;
+        size_t scope_size, size = 0;
+
+        session_scope(object->session, object->scope, &scope_size);
+        if (scope_size)
+                size += pb_bytes_size(SCOPE_SCOPE, scope_size);
+        for (size_t i = first; i < end; i++)
+                size += pb_bytes_size(SCOPE_OBJECTS, request->items[i].size);
+        return size;
+}
+
+static size_t batch_resource_size(const BatchRequest *request, size_t first, size_t end) {
+        const Session *session = request->items[first].object->session;
+        size_t size = pb_bytes_size(RESOURCE_RESOURCE, session->resource_size);
+
+        for (size_t i = first; i < end;) {
+                size_t next = batch_group_end(request, i, true);
+                size += pb_bytes_size(RESOURCE_SCOPES, batch_scope_size(request, i, next));
+                i = next;
+        }
+        return size;
+}
+
+static int batch_put_item(BatchRequest *request, PbWriter *writer, const BatchItem *item) {
+        int r;
+
+        pb_put_prefix(writer, SCOPE_OBJECTS, item->size);
+        if (item->object->rebuild) {
+                pb_put_raw(writer, request->rebuilt.data + item->rebuilt, item->size);
+                return 0;
+        }
+        r = object_pieces_in_context(item->object, &request->pieces);
+        if (r)
+                return error_trace(r);
+        for (size_t i = 0; i < request->pieces.n_pieces; i++)
+                pb_put_raw(writer, request->pieces.list[i].data, request->pieces.list[i].size);
+        return 0;
+}
+
+static int batch_put_scope(BatchRequest *request, PbWriter *writer, size_t first, size_t end) {
+        const Object *object = request->items[first].object;
+        const uint8_t *scope;
+        size_t scope_size;
+        int r;
+
+        pb_put_prefix(writer, RESOURCE_SCOPES, batch_scope_size(request, first, end));
+        scope = session_scope(object->session, object->scope, &scope_size);
+        if (scope_size)
+                pb_put_bytes(writer, SCOPE_SCOPE, scope, scope_size);
+        for (size_t i = first; i < end; i++) {
+                r = batch_put_item(request, writer, &request->items[i]);
+                if (r)
+                        return error_trace(r);
+        }
+        return 0;
+}
+
+static int batch_put_resource(BatchRequest *request, PbWriter *writer, size_t first, size_t end) {
+        const Session *session = request->items[first].object->session;
+        int r;
+
+        pb_put_prefix(writer, REQUEST_RESOURCES, batch_resource_size(request, first, end));
+        pb_put_bytes(writer, RESOURCE_RESOURCE, session->resource, session->resource_size);
+        for (size_t i = first; i < end;) {
+                size_t next = batch_group_end(request, i, true);
+                r = batch_put_scope(request, writer, i, next);
+                if (r)
+                        return error_trace(r);
+                i = next;
+        }
+        return 0;
+}
+
+static int batch_put_request(BatchRequest *request, Buffer *out) {
+        size_t size = 0, i, next;
+        PbWriter writer;
+        uint8_t *room;
+        int r;
+
+        for (i = 0; i < request->n_items; i = next) {
+                next = batch_group_end(request, i, false);
+                size += pb_bytes_size(REQUEST_RESOURCES, batch_resource_size(request, i, next));
+        }
+        r = buffer_reserve(out, &room, size);
+        if (r)
+                return error_trace(r);
+        writer = pb_writer(room, size);
+        for (i = 0; i < request->n_items; i = next) {
+                next = batch_group_end(request, i, false);
+                r = batch_put_resource(request, &writer, i, next);
+                if (r)
+                        return error_trace(r);
+        }
+        assert(!writer.failed && writer.at == writer.end);
+        out->size += size;
+        return 0;
+}
+
+int batch_encode(const Batch *batch, BatchCursor *cursor, Buffer *out, size_t *n_objectsp) {
+        BatchRequest request = {0};
+        int r;
+
+        r = batch_collect(batch, cursor, &request);
+        if (!r) {
+                qsort(request.items, request.n_items, sizeof *request.items, batch_compare);
+                r = batch_put_request(&request, out);
+                *n_objectsp = request.n_items;
+        }
+        batch_request_deinit(&request);
+        return r ? error_trace(r) : 0;
+}

@@ -1,0 +1,50 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Context
+ *
+ * One unit of work that can cause others, as a client announced it. It lives until it has ended and
+ * the last of its spans is delivered. A number that a span names before it is announced has a
+ * context too: one that is not known yet.
+ *
+ * Owned by the recorder.  I/O: none.
+ */
+
+#include "daemon/base/list.h"
+#include "daemon/trace/chains.h"
+#include "daemon/trace/object.h"
+#include "proto/validate.h"
+
+struct Context {
+        Session *session;
+        uint32_t number;
+        bool known; /* its START has been seen */
+        bool ended;
+        size_t n_objects; /* spans and logs that name it */
+        Fragments fragments;
+
+        /* What its spans carry of it: encoded attributes of a Span, made when it is announced. */
+        uint8_t *attributes;
+        size_t n_bytes;
+        size_t n_attributes;
+        ValidateBloom keys;
+
+        ChainContext *chain; /* or NULL */
+        List link;           /* session.all_contexts */
+};
+
+/* Whether a Context's bytes may be taken: strings, ids, tags. 0 or VALIDATE_E_*. */
+int context_validate(const uint8_t *data, size_t size);
+
+/* The context of that number, made if there is none. */
+int context_get(Context **contextp, Session *session, uint32_t number);
+/* Frees it when nothing needs it: over (or its session is), and no objects. */
+void context_settle(Context *context);
+
+/* A START: replaces what it was. */
+int context_start(Context *context, Chains *chains, const Fragment *fragment);
+int context_update(Context *context, Chains *chains, const Fragment *fragment);
+void context_end(Context *context, Chains *chains, uint64_t end_unix_ns);
+/* The context's fragments, merged into one elsewhere: takes that one's place. */
+int context_move(Context *context, const Fragment *fragment);

@@ -1,0 +1,176 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Inside the recorder
+ *
+ *   admission.c  judges what a client sent
+ *   reading.c    what a client's record does, live or replayed
+ *   decision.c   what the daemon decides, written down and read; sessions
+ *   sealing.c    batches: what closes, what is sealed, what is answered
+ *   state.c      counters, as checkpoints and STATE records keep them
+ *   snapshot.c   writes what stays long anew, so that the oldest segment can go
+ *   replay.c     reads the journal after a start
+ *   recorder.c   lifetime, taking, looking in
+ */
+
+#include "catena.pb-c.h"
+#include "daemon/base/buffer.h"
+#include "daemon/trace/context.h"
+#include "daemon/trace/recorder.h"
+#include "daemon/trace/span.h"
+#include "proto/validate.h"
+
+enum {
+        /* An object stays under this, joined; what an END may add comes on top of it. */
+        RECORDER_OBJECT_MAX = RECORD_SIZE_MAX - 16 * 1024,
+        RECORDER_END_MAX = RECORD_SIZE_MAX - 1024,
+        RECORDER_STATE_MAX = RECORD_SIZE_MAX - RECORD_HEADER_SIZE,
+};
+
+typedef struct RecorderSignal {
+        Batch *open;              /* takes what closes */
+        uint64_t oldest_unix_ns;  /* when its first object came; 0: it is empty */
+        uint64_t open_number;     /* as the state last read has it; 0: none was */
+        Map batches;              /* number -> Batch: all but the open one */
+        List sealed;              /* Batch.link: the same, by number */
+        size_t n_sealed;          /* objects */
+} RecorderSignal;
+
+struct Recorder {
+        RecorderOptions options;
+        Journal *journal;
+        Chains *chains;
+        Map users;    /* uid -> SessionUser */
+        Map sessions; /* number -> Session */
+        List all_sessions; /* Session.link */
+        uint32_t next_session;
+        RecorderCounters counters;
+        RecorderExporter exporters[BATCH_EXPORTERS_MAX];
+        unsigned n_exporters;
+        RecorderSignal signals[_BATCH_SIGNALS_N];
+        size_t n_open;     /* spans started, not closed */
+        size_t open_bytes; /* of the journal, held by spans that are not closed */
+        size_t n_objects;  /* spans and logs of any state */
+
+        uint64_t replayed_unix_ns; /* the time of the last block of the replay */
+
+        ObjectPieces pieces; /* reused by whoever joins, and so is the next */
+        Buffer scratch;
+};
+
+/* A record in a block that is being read. */
+typedef struct RecorderRecord {
+        RecordHeader header;
+        const uint8_t *body;
+        size_t size; /* of the body */
+        JournalPosition position; /* of the body */
+        uint32_t session; /* of the block; 0: the daemon's */
+        uint64_t time_unix_ns;
+        uint16_t block_flags;
+} RecorderRecord;
+
+static inline RecorderRecord recorder_record(const JournalBlock *block, size_t offset,
+                                             const RecordHeader *header) {
+        return (RecorderRecord){
+                .header = *header,
+                .body = block->records + offset + RECORD_HEADER_SIZE,
+                .size = header->size - RECORD_HEADER_SIZE,
+                .position = block->position + offset + RECORD_HEADER_SIZE,
+                .session = block->session,
+                .time_unix_ns = block->time_unix_ns,
+                .block_flags = block->flags,
+        };
+}
+
+static inline SessionHold recorder_hold(const RecorderRecord *record) {
+        return (SessionHold){record->position, (uint32_t)record->size,
+                             (uint32_t)record_stride(record->header.size)};
+}
+
+/* ---- admission.c ---- */
+
+/* How much room there is, asked once a block. */
+typedef struct RecorderRoom {
+        bool only_ends;   /* the last eighth of the journal */
+        bool no_starts;   /* open spans hold half of it */
+        size_t max_bytes; /* what objects may take of our memory beside the journal */
+} RecorderRoom;
+
+RecorderRoom recorder_room(const Recorder *recorder);
+/* Fills the summary of a SPAN or LOG that is accepted. */
+RecordVerdict recorder_judge(const Recorder *recorder, const Session *session,
+                             const RecorderRoom *room, const RecorderRecord *record,
+                             ValidateSummary *summary);
+/* Only what a body's bytes decide; all that a replay needs to ask again. */
+RecordVerdict recorder_validate(const RecorderRecord *record, ValidateSummary *summary);
+
+/* ---- reading.c ---- */
+
+/* A client's record that is accepted. */
+int recorder_read_record(Recorder *recorder, Session *session, const RecorderRecord *record,
+                         const ValidateSummary *summary);
+void recorder_read_refused(Recorder *recorder, Session *session, const RecordHeader *header);
+/* The end of a pass: spans whose END came before its first cut are closed. */
+int recorder_read_pass_end(Recorder *recorder, Session *session, uint64_t time_unix_ns);
+
+int recorder_log_new(Recorder *recorder, Session *session, Object **logp,
+                     const RecorderRecord *record, const Fragment *fragment,
+                     const ValidateSummary *summary);
+int recorder_get_span(Recorder *recorder, Session *session, Span **spanp, uint64_t key);
+int recorder_start_span(Recorder *recorder, Span *span, const RecorderRecord *record,
+                        const ValidateSummary *summary);
+/* Without a START, or with an END whose pass has not ended: both wait for the pass. */
+void recorder_set_pending(Span *span, bool second_cut);
+/* `end_reason`: why the daemon ended it; NULL: it ended itself. */
+int recorder_close_span(Recorder *recorder, Span *span, uint64_t end_unix_ns,
+                        const char *end_reason, uint64_t time_unix_ns);
+void recorder_leave_open(Recorder *recorder, Span *span);
+void recorder_drop_orphan(Recorder *recorder, Span *span);
+
+/* ---- decision.c ---- */
+
+/* Writes a daemon's record and has it read. RECORDER_E_FULL: nothing happened. */
+int recorder_decide(Recorder *recorder, RecordType type, uint32_t session_number,
+                    const ProtobufCMessage *message, uint64_t now_unix_ns);
+SessionOptions recorder_session_options(Recorder *recorder, SessionUser *user);
+/* Has a record of the daemon's own read, SNAPSHOTs included. */
+int recorder_read_decision(Recorder *recorder, const RecorderRecord *record);
+
+Session *recorder_find_session(const Recorder *recorder, uint32_t number);
+/* Frees it if it is over and nothing of it is left. */
+void recorder_settle_session(Recorder *recorder, Session *session);
+
+/* ---- sealing.c ---- */
+
+int recorder_read_batch(Recorder *recorder, const RecorderRecord *record);
+int recorder_read_done(Recorder *recorder, const RecorderRecord *record);
+int recorder_read_drop(Recorder *recorder, const RecorderRecord *record);
+/* What a DONE says. */
+void recorder_answered(Recorder *recorder, const Catena__V1__Done *message);
+
+int recorder_batch_new(Batch **batchp, BatchSignal signal, uint64_t number);
+Batch *recorder_batch_free(Batch *batch);
+void recorder_batch_add(Batch *batch, Object *object);
+/* The batch of that number, where what closes as its SNAPSHOT says belongs; made if need be. */
+int recorder_batch_numbered(Recorder *recorder, Batch **batchp, BatchSignal kind, uint64_t number);
+/* Something is closed: it joins the open batch. */
+void recorder_close_object(Recorder *recorder, Object *object, uint64_t time_unix_ns);
+/* Every exporter has answered: the batch and all in it is gone. */
+void recorder_finish_batch(Recorder *recorder, Batch *batch);
+void recorder_free_object(Recorder *recorder, Object *object);
+/* The index of a name, added if it is new; RECORDER_E_EXPORTERS. */
+int recorder_add_exporter(Recorder *recorder, const char *name, unsigned *indexp);
+
+/* ---- state.c ---- */
+
+/* What cannot be counted again from the records that follow, written down and read. */
+int recorder_decide_state(Recorder *recorder, uint64_t now_unix_ns);
+int recorder_read_state(Recorder *recorder, const uint8_t *data, size_t size);
+
+/* ---- snapshot.c ---- */
+
+/* Writes everything of [first, end) anew. RECORDER_E_FULL: not all of it. */
+int recorder_compact(Recorder *recorder, JournalPosition first, JournalPosition end,
+                     uint64_t now_unix_ns);
+int recorder_read_snapshot(Recorder *recorder, const RecorderRecord *record);

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/base/error.h"
+#include "daemon/trace/recorder-internal.h"
+#include "proto/pb.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- lifetime ---- */
+
+int recorder_new(Recorder **recorderp, const RecorderOptions *options) {
+        Recorder *recorder;
+        int r = 0;
+
+        recorder = calloc(1, sizeof *recorder);
+        if (!recorder)
+                return error_origin(-ENOMEM);
+        recorder->options = *options;
+        recorder->journal = options->journal;
+        recorder->chains = options->chains;
+        recorder->next_session = 1;
+        map_init(&recorder->users, options->seed);
+        map_init(&recorder->sessions, options->seed);
+        list_init(&recorder->all_sessions);
+        for (unsigned kind = 0; kind < _BATCH_SIGNALS_N; kind++) {
+                map_init(&recorder->signals[kind].batches, options->seed);
+                list_init(&recorder->signals[kind].sealed);
+                if (!r)
+                        r = recorder_batch_new(&recorder->signals[kind].open, (BatchSignal)kind, 0);
+        }
+        if (r) {
+                recorder_free(recorder);
+                return error_trace(r);
+        }
+        *recorderp = recorder;
+        return 0;
+}
+
+static void recorder_free_session(Recorder *recorder, Session *session) {
+        list_for_each_safe(link, &session->pending)
+                span_free(list_entry(link, Span, pending_link));
+        list_for_each_safe(link, &session->open) span_free(list_entry(link, Span, object.link));
+        session->state = SESSION_EXITED;
+        list_for_each_safe(link, &session->all_contexts)
+                context_settle(list_entry(link, Context, link));
+        session->n_open = session->n_closed = 0;
+        recorder_settle_session(recorder, session);
+}
+
+Recorder *recorder_free(Recorder *recorder) {
+        if (!recorder)
+                return NULL;
+        for (unsigned kind = 0; kind < _BATCH_SIGNALS_N; kind++) {
+                RecorderSignal *signal = &recorder->signals[kind];
+                list_for_each_safe(link, &signal->sealed)
+                        recorder_finish_batch(recorder, list_entry(link, Batch, link));
+                if (signal->open)
+                        recorder_finish_batch(recorder, signal->open);
+                map_deinit(&signal->batches);
+        }
+        list_for_each_safe(link, &recorder->all_sessions)
+                recorder_free_session(recorder, list_entry(link, Session, link));
+        for (unsigned i = 0; i < recorder->n_exporters; i++)
+                free(recorder->exporters[i].name);
+        map_deinit(&recorder->sessions);
+        map_deinit(&recorder->users);
+        object_pieces_deinit(&recorder->pieces);
+        buffer_deinit(&recorder->scratch);
+        free(recorder);
+        return NULL;
+}
+
+/* ---- exporters ---- */
+
+int recorder_set_exporters(Recorder *recorder, const char *const *names, const uint32_t *signals,
+                           size_t n, uint64_t now_unix_ns) {
+        unsigned i;
+        int r;
+
+        for (i = 0; i < recorder->n_exporters; i++)
+                recorder->exporters[i].signals = 0;
+        for (size_t k = 0; k < n; k++) {
+                r = recorder_add_exporter(recorder, names[k], &i);
+                if (r)
+                        return r < 0 ? error_trace(r) : r;
+                recorder->exporters[i].signals = signals[k];
+        }
+        for (i = 0; i < recorder->n_exporters; i++) {
+                Catena__V1__Drop message = CATENA__V1__DROP__INIT;
+
+                if (recorder->exporters[i].signals)
+                        continue;
+                message.exporter = recorder->exporters[i].name;
+                r = recorder_decide(recorder, RECORD_DROP, 0, &message.base, now_unix_ns);
+                if (r)
+                        return r < 0 ? error_trace(r) : r;
+        }
+        return 0;
+}
+
+unsigned recorder_exporter_index(const Recorder *recorder, const char *name) {
+        unsigned i = 0;
+
+        while (i < recorder->n_exporters && strcmp(recorder->exporters[i].name, name))
+                i++;
+        assert(i < recorder->n_exporters);
+        return i;
+}
+
+/* ---- sessions ---- */
+
+int recorder_session_begin(Recorder *recorder, Session **sessionp,
+                           const SessionCredentials *credentials, const uint8_t *token,
+                           const uint8_t *hello, size_t hello_size, uint64_t now_unix_ns) {
+        Catena__V1__Session message = CATENA__V1__SESSION__INIT;
+        Catena__V1__Hello *parsed;
+        uint32_t number = recorder->next_session;
+        int r;
+
+        if (session_check_hello(hello, hello_size))
+                return RECORDER_E_HELLO;
+        parsed = catena__v1__hello__unpack(NULL, hello_size, hello);
+        if (!parsed)
+                return RECORDER_E_HELLO;
+        message.pid = credentials->pid;
+        message.uid = credentials->uid;
+        message.gid = credentials->gid;
+        message.process_start = credentials->process_start;
+        message.token = (ProtobufCBinaryData){RECORD_TOKEN_SIZE, (uint8_t *)token};
+        message.hello = parsed;
+        r = recorder_decide(recorder, RECORD_SESSION, number, &message.base, now_unix_ns);
+        catena__v1__hello__free_unpacked(parsed, NULL);
+        if (r)
+                return r < 0 ? error_trace(r) : r;
+        *sessionp = recorder_find_session(recorder, number);
+        return 0;
+}
+
+Session *recorder_session_by_token(const Recorder *recorder, const uint8_t *token, uint32_t uid) {
+        list_for_each(link, &recorder->all_sessions) {
+                Session *session = list_entry(link, Session, link);
+                if (session->state == SESSION_ALIVE && session->credentials.uid == uid &&
+                    !memcmp(session->token, token, RECORD_TOKEN_SIZE))
+                        return session;
+        }
+        return NULL;
+}
+
+/* The END that a span gets whose process cannot give it one. */
+static size_t recorder_closing(const Session *session, bool exited, uint64_t now_unix_ns,
+                               uint8_t *data, size_t size) {
+        enum { END_TIME = 8, ATTRIBUTES = 9, EVENTS = 11, STATUS = 15 };
+        const char *reason = session->n_lost_ends ? "end lost"
+                             : exited             ? "process exited"
+                                                  : "abandoned";
+        const char *message = "the process exited before the span ended";
+        bool error = exited && !session->n_lost_ends;
+        size_t value = pb_bytes_size(1, strlen(reason));
+        PbWriter writer = pb_writer(data, size);
+
+        pb_put_fixed64(&writer, END_TIME, now_unix_ns);
+        pb_put_prefix(&writer, ATTRIBUTES,
+                      pb_bytes_size(1, strlen("catena.end")) + pb_bytes_size(2, value));
+        pb_put_bytes(&writer, 1, "catena.end", strlen("catena.end"));
+        pb_put_prefix(&writer, 2, value);
+        pb_put_bytes(&writer, 1, reason, strlen(reason));
+        if (error) {
+                size_t text = pb_bytes_size(1, strlen(message));
+                size_t type = pb_bytes_size(1, strlen(reason));
+                size_t type_pair =
+                        pb_bytes_size(1, strlen("exception.type")) + pb_bytes_size(2, type);
+                size_t text_pair =
+                        pb_bytes_size(1, strlen("exception.message")) + pb_bytes_size(2, text);
+
+                pb_put_prefix(&writer, EVENTS,
+                              9 + pb_bytes_size(2, strlen("exception")) +
+                                      pb_bytes_size(3, type_pair) + pb_bytes_size(3, text_pair));
+                pb_put_fixed64(&writer, 1, now_unix_ns);
+                pb_put_bytes(&writer, 2, "exception", strlen("exception"));
+                pb_put_prefix(&writer, 3, type_pair);
+                pb_put_bytes(&writer, 1, "exception.type", strlen("exception.type"));
+                pb_put_prefix(&writer, 2, type);
+                pb_put_bytes(&writer, 1, reason, strlen(reason));
+                pb_put_prefix(&writer, 3, text_pair);
+                pb_put_bytes(&writer, 1, "exception.message", strlen("exception.message"));
+                pb_put_prefix(&writer, 2, text);
+                pb_put_bytes(&writer, 1, message, strlen(message));
+                pb_put_prefix(&writer, STATUS, pb_bytes_size(2, strlen(reason)) + 2);
+                pb_put_bytes(&writer, 2, reason, strlen(reason));
+                pb_put_varint(&writer, 3, 2);
+        }
+        assert(!writer.failed);
+        return (size_t)(writer.at - data);
+}
+
+int recorder_session_end(Recorder *recorder, Session **sessionp, SessionState how,
+                         uint64_t now_unix_ns) {
+        Catena__V1__SessionEnd message = CATENA__V1__SESSION_END__INIT;
+        bool exited = how == SESSION_EXITED;
+        uint8_t closing[512];
+        int r;
+
+        message.reason =
+                exited ? CATENA__V1__SESSION_END_REASON__SESSION_END_EXITED
+                       : CATENA__V1__SESSION_END_REASON__SESSION_END_BYE;
+        message.closing.data = closing;
+        message.closing.len =
+                recorder_closing(*sessionp, exited, now_unix_ns, closing, sizeof closing);
+        r = recorder_decide(recorder, RECORD_SESSION_END, (*sessionp)->number, &message.base,
+                            now_unix_ns);
+        if (r)
+                return r < 0 ? error_trace(r) : r;
+        *sessionp = NULL;
+        return 0;
+}
+
+/* ---- records ---- */
+
+int recorder_reserve(Recorder *recorder, JournalBlock *block, size_t size) {
+        int r;
+
+        r = journal_reserve(recorder->journal, block, size, JOURNAL_ROOM_CLIENT);
+        if (r)
+                return r < 0 ? error_trace(r) : RECORDER_E_FULL;
+        return 0;
+}
+
+static bool recorder_is_data(uint16_t type) {
+        return type >= RECORD_SCOPE && type <= RECORD_LOST;
+}
+
+/* Puts a refused record's header where the block goes on, and counts it. */
+static void recorder_refuse(Recorder *recorder, Session *session, uint8_t *at,
+                            RecordHeader header, RecordVerdict verdict) {
+        header.size = RECORD_HEADER_SIZE;
+        header.flags |= (uint16_t)(verdict << RECORD_VERDICT_SHIFT);
+        record_header_write(at, &header);
+        recorder_read_refused(recorder, session, &header);
+}
+
+int recorder_take(Recorder *recorder, Session *session, JournalBlock *block) {
+        RecorderRoom room = recorder_room(recorder);
+        size_t from = 0, to = 0;
+        int r;
+
+        while (from < block->size) {
+                RecordHeader header = record_header_read(block->records + from);
+                size_t stride = record_stride(header.size);
+                RecorderRecord record;
+                ValidateSummary summary;
+                RecordVerdict verdict;
+
+                if (!recorder_is_data(header.type)) {
+                        from += stride;
+                        continue;
+                }
+                if (from != to)
+                        memmove(block->records + to, block->records + from, stride);
+                record = recorder_record(block, to, &header);
+                verdict = recorder_judge(recorder, session, &room, &record, &summary);
+                if (verdict) {
+                        recorder_refuse(recorder, session, block->records + to, header, verdict);
+                        to += RECORD_HEADER_SIZE;
+                } else {
+                        r = recorder_read_record(recorder, session, &record, &summary);
+                        if (r)
+                                return error_trace(r);
+                        to += stride;
+                }
+                from += stride;
+        }
+        block->size = to;
+        if (block->flags & JOURNAL_PASS_END) {
+                if (!to && list_is_empty(&session->pending))
+                        return 0; /* nothing to write down, nothing to close */
+                r = recorder_read_pass_end(recorder, session, block->time_unix_ns);
+                if (r)
+                        return error_trace(r);
+        }
+        journal_commit(recorder->journal, block);
+        return 0;
+}
+
+bool recorder_session_unsettled(const Session *session) {
+        return !list_is_empty(&session->pending);
+}
+
+/* ---- batches ---- */
+
+static bool recorder_is_due(const Recorder *recorder, const RecorderSignal *signal,
+                            uint64_t now_unix_ns) {
+        return signal->open->n_objects >= recorder->options.batch_spans_max ||
+               signal->open->n_bytes >= recorder->options.batch_bytes_max ||
+               now_unix_ns >= signal->oldest_unix_ns + recorder->options.batch_delay_ns ||
+               now_unix_ns < signal->oldest_unix_ns; /* the clock was set back */
+}
+
+static int recorder_seal_signal(Recorder *recorder, BatchSignal kind, uint64_t now_unix_ns) {
+        Catena__V1__Batch message = CATENA__V1__BATCH__INIT;
+        char *names[BATCH_EXPORTERS_MAX];
+        int r;
+
+        message.signal = (Catena__V1__Signal)kind;
+        message.number = recorder->signals[kind].open->number;
+        message.exporters = names;
+        for (unsigned i = 0; i < recorder->n_exporters; i++)
+                if (recorder->exporters[i].signals & (1u << kind))
+                        names[message.n_exporters++] = recorder->exporters[i].name;
+        r = recorder_decide(recorder, RECORD_BATCH, 0, &message.base, now_unix_ns);
+        return r < 0 ? error_trace(r) : r;
+}
+
+int recorder_seal(Recorder *recorder, uint64_t now_unix_ns, bool force) {
+        int r;
+
+        for (unsigned kind = 0; kind < _BATCH_SIGNALS_N; kind++) {
+                const RecorderSignal *signal = &recorder->signals[kind];
+
+                if (!signal->open->n_objects)
+                        continue;
+                if (!force && !recorder_is_due(recorder, signal, now_unix_ns))
+                        continue;
+                r = recorder_seal_signal(recorder, (BatchSignal)kind, now_unix_ns);
+                if (r)
+                        return r < 0 ? error_trace(r) : r;
+        }
+        return 0;
+}
+
+uint64_t recorder_seal_due_unix_ns(const Recorder *recorder) {
+        uint64_t due = UINT64_MAX;
+
+        for (unsigned kind = 0; kind < _BATCH_SIGNALS_N; kind++) {
+                const RecorderSignal *signal = &recorder->signals[kind];
+                uint64_t own = signal->oldest_unix_ns + recorder->options.batch_delay_ns;
+
+                if (signal->open->n_objects && own < due)
+                        due = own;
+        }
+        return due;
+}
+
+Batch *recorder_next_batch(const Recorder *recorder, unsigned exporter, BatchSignal kind,
+                           const Batch *after) {
+        const RecorderSignal *signal = &recorder->signals[kind];
+        const List *link = after ? &after->link : &signal->sealed;
+
+        for (link = link->next; link != &signal->sealed; link = link->next) {
+                Batch *batch = list_entry(link, Batch, link);
+                if (batch->owing & (1u << exporter))
+                        return batch;
+        }
+        return NULL;
+}
+
+int recorder_done(Recorder *recorder, Batch **batchp, unsigned exporter,
+                  const BatchOutcome *outcome, uint64_t now_unix_ns) {
+        Catena__V1__Done message = CATENA__V1__DONE__INIT;
+        Catena__V1__DropCount counts[_BATCH_DROPS_N], *dropped[_BATCH_DROPS_N];
+        int r;
+
+        message.signal = (Catena__V1__Signal)(*batchp)->signal;
+        message.number = (*batchp)->number;
+        message.exporter = recorder->exporters[exporter].name;
+        message.delivered = outcome->n_delivered;
+        message.dropped = dropped;
+        for (unsigned drop = 0; drop < _BATCH_DROPS_N; drop++) {
+                if (!outcome->n_dropped[drop])
+                        continue;
+                catena__v1__drop_count__init(&counts[drop]);
+                counts[drop].reason = drop;
+                counts[drop].count = outcome->n_dropped[drop];
+                dropped[message.n_dropped++] = &counts[drop];
+        }
+        *batchp = NULL;
+        r = recorder_decide(recorder, RECORD_DONE, 0, &message.base, now_unix_ns);
+        /* An answer is what makes room: without any it counts all the same. */
+        if (r == RECORDER_E_FULL) {
+                recorder_answered(recorder, &message);
+                r = 0;
+        }
+        return r ? error_trace(r) : 0;
+}
+
+/* ---- the journal's room ---- */
+
+/* Whether writing the oldest segment's live bytes anew is worth it. */
+static bool recorder_should_compact(const JournalUsage *usage, size_t live_bytes) {
+        bool short_of_room = usage->n_segments_free < usage->n_segments_max / 4;
+        bool sparse = usage->n_segments > 4 && live_bytes < JOURNAL_SEGMENT_SIZE / 4;
+
+        /* What is written has to fit, and to leave more free than before. */
+        return usage->n_segments_free > 0 && usage->live_bytes < usage->max_bytes / 4 * 3 &&
+               live_bytes < JOURNAL_SEGMENT_SIZE / 8 * 7 && (short_of_room || sparse);
+}
+
+int recorder_reclaim(Recorder *recorder, uint64_t now_unix_ns) {
+        JournalPosition first, end;
+        JournalUsage usage;
+        size_t live_bytes;
+        int r;
+
+        journal_reclaim(recorder->journal);
+        if (!journal_oldest(recorder->journal, &first, &end, &live_bytes))
+                return 0;
+        journal_usage(recorder->journal, &usage);
+        if (!recorder_should_compact(&usage, live_bytes))
+                return 0;
+        r = recorder_compact(recorder, first, end, now_unix_ns);
+        if (r < 0)
+                return error_trace(r);
+        journal_reclaim(recorder->journal);
+        return 0;
+}
+
+/* ---- looking in ---- */
+
+void recorder_view(Recorder *recorder, RecorderView *view) {
+        *view = (RecorderView){
+                .counters = recorder->counters,
+                .exporters = recorder->exporters,
+                .n_exporters = recorder->n_exporters,
+                .sessions = &recorder->all_sessions,
+                .n_spans_open = recorder->n_open,
+        };
+        list_for_each(link, &recorder->all_sessions) {
+                const Session *session = list_entry(link, Session, link);
+                view->n_sessions_alive += session->state == SESSION_ALIVE;
+                view->n_contexts += session->contexts.n_entries;
+        }
+        for (unsigned kind = 0; kind < _BATCH_SIGNALS_N; kind++) {
+                view->n_unsealed[kind] = recorder->signals[kind].open->n_objects;
+                view->n_sealed[kind] = recorder->signals[kind].n_sealed;
+        }
+        journal_usage(recorder->journal, &view->journal);
+}

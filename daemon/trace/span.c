@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/trace/span.h"
+
+#include "daemon/base/error.h"
+#include "daemon/trace/context.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int span_new(Span **spanp, Session *session, uint64_t key) {
+        Span *span;
+        int r;
+
+        span = calloc(1, sizeof *span);
+        if (!span)
+                return error_origin(-ENOMEM);
+        span->object.signal = BATCH_TRACES;
+        span->object.session = session;
+        span->key = key;
+        fragments_init(&span->object.fragments);
+        list_init(&span->object.link);
+        list_init(&span->pending_link);
+        r = map_put(&session->spans, key, span);
+        if (r) {
+                free(span);
+                return error_trace(r);
+        }
+        session_charge(session, sizeof *span);
+        *spanp = span;
+        return 0;
+}
+
+Span *span_free(Span *span) {
+        Session *session = span->object.session;
+        Context *context = span->object.context;
+
+        chains_forget(NULL, &span->chain);
+        fragments_deinit(&span->object.fragments, session);
+        map_remove(&session->spans, span->key);
+        list_unlink(&span->object.link);
+        list_unlink(&span->pending_link);
+        session_discharge(session, sizeof *span);
+        if (context) {
+                context->n_objects--;
+                context_settle(context);
+        }
+        free(span);
+        return NULL;
+}
+
+int span_add(Span *span, const Fragment *fragment, const ValidateSummary *summary) {
+        int r;
+
+        r = fragments_add(&span->object.fragments, span->object.session, fragment);
+        if (r)
+                return error_trace(r);
+        if (summary->repeated_field || summary->unknown || summary->over_limit ||
+            (span->seen & summary->seen) ||
+            summary->longest_value_bytes > span->object.session->limits.value_length)
+                span->object.rebuild = true;
+        if (summary->repeated_key || validate_bloom_meet(&span->keys, &summary->keys))
+                span->keys_meet = true;
+        validate_bloom_merge(&span->keys, &summary->keys);
+        span->seen |= summary->seen;
+        span->n_attributes += summary->n_attributes;
+        span->n_events += summary->n_events;
+        span->n_links += summary->n_links;
+        if (summary->start_unix_ns)
+                span->start_unix_ns = summary->start_unix_ns;
+        return 0;
+}
+
+int span_replace(Span *span, const Fragment *fragment, const ValidateSummary *summary) {
+        fragments_deinit(&span->object.fragments, span->object.session);
+        span->object.rebuild = span->keys_meet = false;
+        span->keys = (ValidateBloom){0};
+        span->seen = span->n_attributes = span->n_events = span->n_links = 0;
+        return span_add(span, fragment, summary);
+}
+
+int span_settle(Span *span, ObjectPieces *pieces) {
+        const Context *context = span->object.context;
+        const JoinLimits *limits = &span->object.session->limits;
+        bool meet = span->keys_meet;
+        int r;
+
+        if (context && validate_bloom_meet(&span->keys, &context->keys))
+                meet = true;
+        if (span->n_attributes > limits->attributes || span->n_events > limits->events ||
+            span->n_links > limits->links)
+                span->object.rebuild = true;
+        if (span->object.rebuild || !meet)
+                return 0;
+        r = object_pieces_in_context(&span->object, pieces);
+        if (r)
+                return error_trace(r);
+        span->object.rebuild = join_keys_repeat(pieces->list, pieces->n_pieces);
+        return 0;
+}
+
+bool span_summary(const Span *span, ValidateSummary *summary) {
+        const Fragments *fragments = &span->object.fragments;
+
+        for (uint32_t i = 0; i < fragments->n_fragments; i++) {
+                const Fragment *fragment = &fragments->list[i];
+                if (!(fragment->flags & FRAGMENT_START))
+                        continue;
+                return validate_span(summary,
+                                     journal_at(span->object.session->journal,
+                                                fragment->hold.position),
+                                     fragment->hold.size, true, (const uint8_t *)&span->key) == 0;
+        }
+        return false;
+}

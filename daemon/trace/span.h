@@ -1,0 +1,46 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Span
+ *
+ * A span from its first fragment to its delivery. What its fragments were found to hold is summed
+ * up here, so that at its end it is known whether they can be joined by copying.
+ *
+ * Owned by the recorder.  I/O: none.
+ */
+
+#include "daemon/trace/chains.h"
+#include "daemon/trace/object.h"
+#include "proto/validate.h"
+
+typedef struct Span {
+        Object object; /* first: a batch knows it as this */
+        uint64_t key;
+        uint64_t start_unix_ns, end_unix_ns;
+        ValidateBloom keys;
+        uint32_t n_attributes, n_events, n_links, seen;
+        bool started, ended, closed;
+        bool second_cut; /* what made it pending came after the first cut */
+        bool keys_meet;  /* two fragments may set the same key */
+        ChainSpan *chain; /* or NULL */
+        List pending_link; /* session.pending */
+} Span;
+
+static inline Span *span_of(Object *object) {
+        return (Span *)object;
+}
+
+int span_new(Span **spanp, Session *session, uint64_t key);
+/* Leaves its session, its context and its list, and releases what it holds. */
+Span *span_free(Span *span);
+
+/* A validated fragment. */
+int span_add(Span *span, const Fragment *fragment, const ValidateSummary *summary);
+/* All its fragments, joined into one elsewhere: that one takes their place. */
+int span_replace(Span *span, const Fragment *fragment, const ValidateSummary *summary);
+/* Decides between copying and rebuilding, once all pieces are there. */
+int span_settle(Span *span, ObjectPieces *pieces);
+
+/* Its name and start time, from its START in the journal; false without one. */
+bool span_summary(const Span *span, ValidateSummary *summary);

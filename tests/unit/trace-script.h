@@ -1,0 +1,56 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * A recorder over a journal of its own in /dev/shm, and what a client and an exporter do with it in
+ * one line each. What is exported is decoded and kept, a text for each span.
+ */
+
+#include "daemon/trace/recorder.h"
+
+#include <stdint.h>
+
+typedef struct Script {
+        char path[64];
+        Journal *journal;
+        Chains *chains;
+        Recorder *recorder;
+        JournalReport report;
+        JoinLimits limits;
+        size_t max_bytes, uid_share_bytes;
+        const char *exporters[4];
+        size_t n_exporters;
+        uint64_t now;
+        Buffer records; /* said, not taken yet */
+        char **spans;   /* exported: "ID: span as text", in the order of export */
+        size_t n_spans;
+        size_t n_logs;
+} Script;
+
+void script_init(Script *script);
+void script_open(Script *script);  /* opens the journal and recovers */
+void script_crash(Script *script); /* all but the folder is gone */
+void script_deinit(Script *script);
+
+Session *script_session(Script *script, unsigned number, const char *service);
+/* Adds a record to what is said; the message is packed. */
+void script_say(Script *script, uint16_t type, uint16_t flags, uint32_t context, uint64_t id,
+                const void *message);
+void script_say_raw(Script *script, uint16_t type, uint16_t flags, uint32_t context, uint64_t id,
+                    const void *body, size_t size);
+/* Takes what was said. Flags of the block: JOURNAL_CUT_2, JOURNAL_PASS_END. */
+int script_take(Script *script, Session *session, uint16_t flags);
+
+void script_span_start(Script *script, uint32_t context, uint64_t id, const char *name);
+void script_span_attribute(Script *script, uint64_t id, const char *key, const char *value);
+void script_span_end(Script *script, uint64_t id);
+void script_context(Script *script, uint32_t number, const char *id, const char *correlation,
+                    const char *cause);
+void script_context_end(Script *script, uint32_t number);
+
+/* Seals what is open and answers for everything sealed, as delivered to each exporter. */
+void script_deliver(Script *script);
+/* The span's text, or NULL if it was not exported; fails the test if it was twice. */
+const char *script_exported(const Script *script, uint64_t id);
+/* accepted = finished + damaged + open + unsealed + sealed, and each exporter's own sum. */
+void script_assert_conservation(Script *script);
