@@ -122,8 +122,8 @@ const char *record_type_name(uint16_t type) {
                 return "session";
         case RECORD_SESSION_END:
                 return "session_end";
-        case RECORD_CLOSED:
-                return "closed";
+        case RECORD_STATE:
+                return "state";
         case RECORD_BATCH:
                 return "batch";
         case RECORD_DONE:

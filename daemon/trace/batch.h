@@ -43,7 +43,7 @@ typedef enum BatchDrop {
 #define BATCH_DROP_X(symbol, value, name, meaning) BATCH_DROP_##symbol = (value),
         BATCH_DROPS(BATCH_DROP_X)
 #undef BATCH_DROP_X
-        _BATCH_DROPS_N,
+                _BATCH_DROPS_N,
 } BatchDrop;
 
 const char *batch_drop_name(BatchDrop drop);
@@ -54,6 +54,7 @@ typedef struct Batch {
         uint64_t number;  /* 0: of the open batch, in a replay, while it is not known */
         uint32_t owing;   /* bit i: exporter i of the recorder owes an answer */
         bool sealed;      /* its BATCH record has been read */
+        bool answered;    /* … while it had not, in a replay */
         size_t n_objects; /* spans or logs */
         size_t n_bytes;   /* of their pieces in the journal */
         SessionHold hold; /* of its BATCH record */

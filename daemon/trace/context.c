@@ -2,9 +2,9 @@
 
 #include "daemon/trace/context.h"
 
+#include "catena.pb-c.h"
 #include "daemon/base/buffer.h"
 #include "daemon/base/error.h"
-#include "catena.pb-c.h"
 #include "proto/pb.h"
 #include "proto/utf8.h"
 
@@ -112,7 +112,7 @@ static void context_forget_attributes(Context *context) {
 void context_settle(Context *context) {
         Session *session = context->session;
 
-        if (context->n_objects)
+        if (context->n_objects || session->replayed)
                 return;
         if (context->known && !context->ended && session->state == SESSION_ALIVE)
                 return;
@@ -138,8 +138,8 @@ static size_t context_string_size(const char *text) {
 
 static int context_put_string(Context *context, Buffer *out, const char *key, const char *text) {
         size_t value = context_string_size(text);
-        size_t pair = pb_bytes_size(KEY_VALUE_KEY, strlen(key)) +
-                      pb_bytes_size(KEY_VALUE_VALUE, value);
+        size_t pair =
+                pb_bytes_size(KEY_VALUE_KEY, strlen(key)) + pb_bytes_size(KEY_VALUE_VALUE, value);
         size_t size = pb_bytes_size(SPAN_ATTRIBUTES, pair);
         PbWriter writer;
         uint8_t *room;

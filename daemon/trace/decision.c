@@ -75,8 +75,8 @@ SessionOptions recorder_session_options(Recorder *recorder, SessionUser *user) {
 void recorder_settle_session(Recorder *recorder, Session *session) {
         SessionUser *user = session->user;
 
-        if (session->state == SESSION_ALIVE || session->n_closed || session->n_open ||
-            session->spans.n_entries || session->contexts.n_entries)
+        if (session->state == SESSION_ALIVE || session->replayed || session->n_closed ||
+            session->n_open || session->spans.n_entries || session->contexts.n_entries)
                 return;
         map_remove(&recorder->sessions, session->number);
         session_free(session);
@@ -105,13 +105,13 @@ static int recorder_read_session(Recorder *recorder, const RecorderRecord *recor
         if (session) {
                 r = session_restore(session, &options, record->position, record->body,
                                     record->size);
-                recorder_settle_session(recorder, session);
                 return r < 0 ? error_trace(r) : 0;
         }
         r = session_new(&session, &options, record->position, record->body, record->size);
         if (r)
                 return r < 0 ? error_trace(r) : RECORDER_E_HELLO;
         session->number = number;
+        session->replayed = recorder->replaying;
         r = map_put(&recorder->sessions, number, session);
         if (r)
                 return error_trace(r);
@@ -138,8 +138,7 @@ static int recorder_end_open_span(Recorder *recorder, Span *span, const Fragment
 
         if (!span->ended) {
                 reason = recorder_end_reason(session);
-                if (validate_span(&summary,
-                                  journal_at(recorder->journal, closing->hold.position),
+                if (validate_span(&summary, journal_at(recorder->journal, closing->hold.position),
                                   closing->hold.size, false, NULL))
                         return 0; /* not ours: a damaged journal; the span stays open */
                 r = chains_span_update(recorder->chains, span->chain, &summary);
@@ -173,22 +172,22 @@ static int recorder_read_session_end(Recorder *recorder, const RecorderRecord *r
                         session->state = SESSION_EXITED;
                 if (field.number == 2 && field.wire == PB_BYTES)
                         /* Shared by all spans it closes, so each charges next to nothing. */
-                        closing.hold = (SessionHold){
-                                record->position + (uint64_t)(field.data - record->body),
-                                (uint32_t)field.size, 1};
+                        closing.hold = (SessionHold){record->position +
+                                                             (uint64_t)(field.data - record->body),
+                                                     (uint32_t)field.size, 1};
         }
-        list_for_each_safe(link, &session->pending) {
+        list_for_each_safe (link, &session->pending) {
                 Span *span = list_entry(link, Span, pending_link);
                 if (!span->started)
                         recorder_drop_orphan(recorder, span);
         }
-        list_for_each_safe(link, &session->open) {
+        list_for_each_safe (link, &session->open) {
                 r = recorder_end_open_span(recorder, list_entry(link, Span, object.link), &closing,
                                            record->time_unix_ns);
                 if (r)
                         return error_trace(r);
         }
-        list_for_each_safe(link, &session->all_contexts) {
+        list_for_each_safe (link, &session->all_contexts) {
                 Context *context = list_entry(link, Context, link);
                 if (!context->ended)
                         context_end(context, recorder->chains, record->time_unix_ns);

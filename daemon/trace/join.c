@@ -122,7 +122,7 @@ typedef struct Join {
         uint64_t n_dropped[OTLP_NUMBER_MAX + 1]; /* here, by the field that counts them */
         JoinStatus status;
         JoinAttributes attributes;
-        size_t n_attributes_max;
+        size_t n_limited; /* attributes that the limit is about */
 } Join;
 
 /* The count of what was dropped of a repeated field has the next number, in every message. */
@@ -274,21 +274,24 @@ static void join_collect_status(Join *join, const PbField *field, bool closes) {
                 join->status = status;
 }
 
-static void join_collect_attribute(Join *join, const PbField *field) {
+static void join_collect_attribute(Join *join, const PbField *field, bool exempt) {
         ValidateText key = join_key(field);
         uint32_t *slot = join_probe(&join->attributes, key);
 
-        if (*slot)
+        if (*slot) {
                 join->attributes.all[*slot - 1].field = *field;
-        else if (join->attributes.n < join->n_attributes_max)
+        } else if (exempt || join->n_limited < join->limits->attributes) {
+                join->n_limited += !exempt;
                 join_add(&join->attributes, slot, key, field);
-        else
+        } else {
                 join->n_dropped[field->number + 1]++;
+        }
 }
 
 static void join_collect(Join *join) {
         for (size_t i = 0; i < join->n_pieces; i++) {
                 PbReader reader = pb_reader(join->pieces[i].data, join->pieces[i].size);
+                bool exempt = join->pieces[i].exempt || join->pieces[i].closes;
                 PbField field;
 
                 while (pb_next(&reader, &field)) {
@@ -297,7 +300,7 @@ static void join_collect(Join *join) {
                         if (known.kind == OTLP_UNKNOWN) {
                                 join->report->n_unknown_fields++;
                         } else if (known.message == OTLP_KEY_VALUE) {
-                                join_collect_attribute(join, &field);
+                                join_collect_attribute(join, &field, exempt);
                         } else if (known.message == OTLP_STATUS) {
                                 join_collect_status(join, &field, join->pieces[i].closes);
                         } else if (!known.repeated) {
@@ -408,11 +411,10 @@ static int join_rebuild(Join *join) {
         size_t n = join_count_attributes(join);
         int r = 0;
 
-        join->n_attributes_max = n < join->limits->attributes ? n : join->limits->attributes;
         join->attributes.n_slots = 2;
-        while (join->attributes.n_slots < 2 * join->n_attributes_max)
+        while (join->attributes.n_slots < 2 * n)
                 join->attributes.n_slots *= 2;
-        join->attributes.all = calloc(join->n_attributes_max + 1, sizeof *join->attributes.all);
+        join->attributes.all = calloc(n + 1, sizeof *join->attributes.all);
         join->attributes.slots = calloc(join->attributes.n_slots, sizeof *join->attributes.slots);
         if (!join->attributes.all || !join->attributes.slots)
                 r = error_origin(-ENOMEM);

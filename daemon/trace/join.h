@@ -27,8 +27,8 @@ enum {
 typedef struct JoinPiece {
         const uint8_t *data; /* a validated fragment */
         size_t size;
-        bool closes; /* the daemon's own END: its status stands whatever came before */
-        bool exempt; /* its attributes are beside the limit: the context's */
+        bool closes; /* the daemon's own END: its status stands whatever came before, and … */
+        bool exempt; /* … its attributes are beside the limit, as the context's are */
 } JoinPiece;
 
 typedef struct JoinLimits {

@@ -109,8 +109,7 @@ int object_pieces_in_context(const Object *object, ObjectPieces *pieces) {
         return 0;
 }
 
-int object_join(const Object *object, const ObjectPieces *pieces, Buffer *out,
-                JoinReport *report) {
+int object_join(const Object *object, const ObjectPieces *pieces, Buffer *out, JoinReport *report) {
         const JoinLimits *limits = &object->session->limits;
         int r;
 

@@ -48,8 +48,8 @@ typedef struct Object {
         bool rebuild; /* its pieces conflict: they cannot be joined by copying */
         uint32_t scope;
         Session *session;
-        Context *context;  /* or NULL */
-        Batch *batch;      /* once it is closed */
+        Context *context;         /* or NULL */
+        Batch *batch;             /* once it is closed */
         JournalPosition identity; /* of a log: where it was first written */
         Fragments fragments;
         List link; /* session.open or batch.objects */

@@ -30,7 +30,7 @@ void recorder_leave_open(Recorder *recorder, Span *span) {
 }
 
 int recorder_close_span(Recorder *recorder, Span *span, uint64_t end_unix_ns,
-                               const char *end_reason, uint64_t time_unix_ns) {
+                        const char *end_reason, uint64_t time_unix_ns) {
         Object *object = &span->object;
         JoinReport report = {0};
         int r;
@@ -60,7 +60,7 @@ int recorder_close_span(Recorder *recorder, Span *span, uint64_t end_unix_ns,
 }
 
 int recorder_start_span(Recorder *recorder, Span *span, const RecorderRecord *record,
-                               const ValidateSummary *summary) {
+                        const ValidateSummary *summary) {
         Session *session = span->object.session;
         int r;
 
@@ -157,7 +157,7 @@ static int recorder_read_span(Recorder *recorder, Session *session, const Record
 int recorder_read_pass_end(Recorder *recorder, Session *session, uint64_t time_unix_ns) {
         int r;
 
-        list_for_each_safe(link, &session->pending) {
+        list_for_each_safe (link, &session->pending) {
                 Span *span = list_entry(link, Span, pending_link);
                 if (span->second_cut) {
                         span->second_cut = false;
@@ -253,8 +253,7 @@ static int recorder_read_scope(Session *session, const RecorderRecord *record) {
         return r ? error_trace(r) : 0;
 }
 
-static void recorder_read_lost(Recorder *recorder, Session *session,
-                               const RecorderRecord *record) {
+static void recorder_read_lost(Recorder *recorder, Session *session, const RecorderRecord *record) {
         uint64_t *const into[] = {&recorder->counters.lost_starts, &recorder->counters.lost_updates,
                                   &recorder->counters.lost_ends, &recorder->counters.lost_logs};
         PbReader reader = pb_reader(record->body, record->size);

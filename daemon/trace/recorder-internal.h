@@ -29,20 +29,20 @@ enum {
 };
 
 typedef struct RecorderSignal {
-        Batch *open;              /* takes what closes */
-        uint64_t oldest_unix_ns;  /* when its first object came; 0: it is empty */
-        uint64_t open_number;     /* as the state last read has it; 0: none was */
-        Map batches;              /* number -> Batch: all but the open one */
-        List sealed;              /* Batch.link: the same, by number */
-        size_t n_sealed;          /* objects */
+        Batch *open;             /* takes what closes */
+        uint64_t oldest_unix_ns; /* when its first object came; 0: it is empty */
+        uint64_t open_number;    /* as the state last read has it; 0: none was */
+        Map batches;             /* number -> Batch: all but the open one */
+        List sealed;             /* Batch.link: the same, by number */
+        size_t n_sealed;         /* objects */
 } RecorderSignal;
 
 struct Recorder {
         RecorderOptions options;
         Journal *journal;
         Chains *chains;
-        Map users;    /* uid -> SessionUser */
-        Map sessions; /* number -> Session */
+        Map users;         /* uid -> SessionUser */
+        Map sessions;      /* number -> Session */
         List all_sessions; /* Session.link */
         uint32_t next_session;
         RecorderCounters counters;
@@ -53,6 +53,7 @@ struct Recorder {
         size_t open_bytes; /* of the journal, held by spans that are not closed */
         size_t n_objects;  /* spans and logs of any state */
 
+        bool replaying;
         uint64_t replayed_unix_ns; /* the time of the last block of the replay */
 
         ObjectPieces pieces; /* reused by whoever joins, and so is the next */
@@ -63,9 +64,9 @@ struct Recorder {
 typedef struct RecorderRecord {
         RecordHeader header;
         const uint8_t *body;
-        size_t size; /* of the body */
+        size_t size;              /* of the body */
         JournalPosition position; /* of the body */
-        uint32_t session; /* of the block; 0: the daemon's */
+        uint32_t session;         /* of the block; 0: the daemon's */
         uint64_t time_unix_ns;
         uint16_t block_flags;
 } RecorderRecord;
@@ -158,7 +159,8 @@ int recorder_batch_numbered(Recorder *recorder, Batch **batchp, BatchSignal kind
 void recorder_close_object(Recorder *recorder, Object *object, uint64_t time_unix_ns);
 /* Every exporter has answered: the batch and all in it is gone. */
 void recorder_finish_batch(Recorder *recorder, Batch *batch);
-void recorder_free_object(Recorder *recorder, Object *object);
+/* The same, uncounted. */
+void recorder_drop_batch(Recorder *recorder, Batch *batch);
 /* The index of a name, added if it is new; RECORDER_E_EXPORTERS. */
 int recorder_add_exporter(Recorder *recorder, const char *name, unsigned *indexp);
 

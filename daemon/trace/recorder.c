@@ -40,11 +40,12 @@ int recorder_new(Recorder **recorderp, const RecorderOptions *options) {
 }
 
 static void recorder_free_session(Recorder *recorder, Session *session) {
-        list_for_each_safe(link, &session->pending)
+        list_for_each_safe (link, &session->pending)
                 span_free(list_entry(link, Span, pending_link));
-        list_for_each_safe(link, &session->open) span_free(list_entry(link, Span, object.link));
+        list_for_each_safe (link, &session->open)
+                span_free(list_entry(link, Span, object.link));
         session->state = SESSION_EXITED;
-        list_for_each_safe(link, &session->all_contexts)
+        list_for_each_safe (link, &session->all_contexts)
                 context_settle(list_entry(link, Context, link));
         session->n_open = session->n_closed = 0;
         recorder_settle_session(recorder, session);
@@ -55,13 +56,13 @@ Recorder *recorder_free(Recorder *recorder) {
                 return NULL;
         for (unsigned kind = 0; kind < _BATCH_SIGNALS_N; kind++) {
                 RecorderSignal *signal = &recorder->signals[kind];
-                list_for_each_safe(link, &signal->sealed)
+                list_for_each_safe (link, &signal->sealed)
                         recorder_finish_batch(recorder, list_entry(link, Batch, link));
                 if (signal->open)
                         recorder_finish_batch(recorder, signal->open);
                 map_deinit(&signal->batches);
         }
-        list_for_each_safe(link, &recorder->all_sessions)
+        list_for_each_safe (link, &recorder->all_sessions)
                 recorder_free_session(recorder, list_entry(link, Session, link));
         for (unsigned i = 0; i < recorder->n_exporters; i++)
                 free(recorder->exporters[i].name);
@@ -140,7 +141,7 @@ int recorder_session_begin(Recorder *recorder, Session **sessionp,
 }
 
 Session *recorder_session_by_token(const Recorder *recorder, const uint8_t *token, uint32_t uid) {
-        list_for_each(link, &recorder->all_sessions) {
+        list_for_each (link, &recorder->all_sessions) {
                 Session *session = list_entry(link, Session, link);
                 if (session->state == SESSION_ALIVE && session->credentials.uid == uid &&
                     !memcmp(session->token, token, RECORD_TOKEN_SIZE))
@@ -203,9 +204,8 @@ int recorder_session_end(Recorder *recorder, Session **sessionp, SessionState ho
         uint8_t closing[512];
         int r;
 
-        message.reason =
-                exited ? CATENA__V1__SESSION_END_REASON__SESSION_END_EXITED
-                       : CATENA__V1__SESSION_END_REASON__SESSION_END_BYE;
+        message.reason = exited ? CATENA__V1__SESSION_END_REASON__SESSION_END_EXITED
+                                : CATENA__V1__SESSION_END_REASON__SESSION_END_BYE;
         message.closing.data = closing;
         message.closing.len =
                 recorder_closing(*sessionp, exited, now_unix_ns, closing, sizeof closing);
@@ -233,8 +233,8 @@ static bool recorder_is_data(uint16_t type) {
 }
 
 /* Puts a refused record's header where the block goes on, and counts it. */
-static void recorder_refuse(Recorder *recorder, Session *session, uint8_t *at,
-                            RecordHeader header, RecordVerdict verdict) {
+static void recorder_refuse(Recorder *recorder, Session *session, uint8_t *at, RecordHeader header,
+                            RecordVerdict verdict) {
         header.size = RECORD_HEADER_SIZE;
         header.flags |= (uint16_t)(verdict << RECORD_VERDICT_SHIFT);
         record_header_write(at, &header);
@@ -397,13 +397,33 @@ static bool recorder_should_compact(const JournalUsage *usage, size_t live_bytes
                live_bytes < JOURNAL_SEGMENT_SIZE / 8 * 7 && (short_of_room || sparse);
 }
 
+/*
+ * Frees the oldest segments if nothing in them is held. What died in them can be counted no more by
+ * reading the rest, so the counters are written down first.
+ */
+static int recorder_free_oldest(Recorder *recorder, uint64_t now_unix_ns) {
+        JournalPosition first, end;
+        size_t live_bytes;
+        int r;
+
+        if (!journal_oldest(recorder->journal, &first, &end, &live_bytes) || live_bytes)
+                return 0;
+        r = recorder_decide_state(recorder, now_unix_ns);
+        if (r < 0)
+                return error_trace(r);
+        journal_reclaim(recorder->journal);
+        return 0;
+}
+
 int recorder_reclaim(Recorder *recorder, uint64_t now_unix_ns) {
         JournalPosition first, end;
         JournalUsage usage;
         size_t live_bytes;
         int r;
 
-        journal_reclaim(recorder->journal);
+        r = recorder_free_oldest(recorder, now_unix_ns);
+        if (r)
+                return error_trace(r);
         if (!journal_oldest(recorder->journal, &first, &end, &live_bytes))
                 return 0;
         journal_usage(recorder->journal, &usage);
@@ -412,8 +432,8 @@ int recorder_reclaim(Recorder *recorder, uint64_t now_unix_ns) {
         r = recorder_compact(recorder, first, end, now_unix_ns);
         if (r < 0)
                 return error_trace(r);
-        journal_reclaim(recorder->journal);
-        return 0;
+        r = recorder_free_oldest(recorder, now_unix_ns);
+        return r ? error_trace(r) : 0;
 }
 
 /* ---- looking in ---- */
@@ -426,7 +446,7 @@ void recorder_view(Recorder *recorder, RecorderView *view) {
                 .sessions = &recorder->all_sessions,
                 .n_spans_open = recorder->n_open,
         };
-        list_for_each(link, &recorder->all_sessions) {
+        list_for_each (link, &recorder->all_sessions) {
                 const Session *session = list_entry(link, Session, link);
                 view->n_sessions_alive += session->state == SESSION_ALIVE;
                 view->n_contexts += session->contexts.n_entries;

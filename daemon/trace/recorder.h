@@ -29,7 +29,7 @@ enum {
 
         RECORDER_E_FULL, /* no room in the journal: read nothing more until something is freed */
         RECORDER_E_EXPORTERS, /* more than BATCH_EXPORTERS_MAX */
-        RECORDER_E_HELLO, /* not a Hello of a version we speak, or one that breaks a rule */
+        RECORDER_E_HELLO,     /* not a Hello of a version we speak, or one that breaks a rule */
 };
 
 /*
@@ -166,9 +166,9 @@ typedef struct RecorderView {
         RecorderCounters counters;
         const RecorderExporter *exporters; /* [n_exporters]; also those that are gone */
         unsigned n_exporters;
-        List *sessions;             /* Session.link */
+        List *sessions; /* Session.link */
         size_t n_sessions_alive;
-        size_t n_spans_open;        /* accepted, not closed */
+        size_t n_spans_open; /* accepted, not closed */
         size_t n_contexts;
         size_t n_unsealed[_BATCH_SIGNALS_N];
         size_t n_sealed[_BATCH_SIGNALS_N]; /* objects of sealed batches, each once */

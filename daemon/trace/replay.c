@@ -26,7 +26,7 @@ typedef struct Replay {
         const uint8_t *checkpoint;
         size_t checkpoint_size;
         JournalPosition checkpoint_position; /* of the first block behind it */
-        bool counting; /* the checkpoint has been passed */
+        bool counting;                       /* the checkpoint has been passed */
 } Replay;
 
 /* ---- what is superseded ---- */
@@ -101,7 +101,7 @@ static bool replay_is_superseded(const Replay *replay, const RecorderRecord *rec
 }
 
 static void replay_deinit(Replay *replay) {
-        map_for_each(slot, &replay->superseded) {
+        map_for_each (slot, &replay->superseded) {
                 Superseded *next;
                 for (Superseded *entry = slot->value; entry; entry = next) {
                         next = entry->next;
@@ -123,7 +123,8 @@ static int replay_each_record(Replay *replay, const JournalBlock *block,
                 RecorderRecord record;
 
                 if (header.size < RECORD_HEADER_SIZE || header.size > block->size - offset)
-                        break; /* its checksum was right: a daemon wrote it so, and we cannot tell */
+                        break; /* its checksum was right: a daemon wrote it so, and we cannot tell
+                                */
                 record = recorder_record(block, offset, &header);
                 r = each(replay, &record);
                 if (r)
@@ -235,7 +236,7 @@ static int replay_open_batches(Recorder *recorder) {
                         number = signal->open_number ? signal->open_number : 1;
                 placed = map_find(&signal->batches, number);
                 if (placed && !placed->sealed) {
-                        list_for_each_safe(link, &placed->objects)
+                        list_for_each_safe (link, &placed->objects)
                                 recorder_batch_add(signal->open, list_entry(link, Object, link));
                         signal->n_sealed -= placed->n_objects;
                         map_remove(&signal->batches, number);
@@ -248,17 +249,20 @@ static int replay_open_batches(Recorder *recorder) {
         return 0;
 }
 
-/* Batches whose BATCH record was lost: whoever may owe an answer does. */
+/*
+ * Batches that only SNAPSHOTs of their objects tell of. One that was answered since is dead: a live
+ * one has its BATCH record kept. Any other has lost that record; whoever may owe an answer does.
+ */
 static void replay_find_owing(Recorder *recorder) {
         for (unsigned kind = 0; kind < _BATCH_SIGNALS_N; kind++)
-                list_for_each_safe(link, &recorder->signals[kind].sealed) {
+                list_for_each_safe (link, &recorder->signals[kind].sealed) {
                         Batch *batch = list_entry(link, Batch, link);
                         if (batch->sealed)
                                 continue;
                         for (unsigned i = 0; i < recorder->n_exporters; i++)
                                 batch->owing |= 1u << i;
-                        if (!batch->owing)
-                                recorder_finish_batch(recorder, batch);
+                        if (batch->answered || !batch->owing)
+                                recorder_drop_batch(recorder, batch);
                 }
 }
 
@@ -282,7 +286,7 @@ static uint64_t replay_answered(const Recorder *recorder, unsigned i, unsigned k
         for (unsigned drop = 0; drop < _BATCH_DROPS_N; drop++)
                 if (drop != BATCH_DROP_DAMAGED)
                         n += exporter->of[kind].n_dropped[drop];
-        list_for_each(link, &recorder->signals[kind].sealed) {
+        list_for_each (link, &recorder->signals[kind].sealed) {
                 const Batch *batch = list_entry(link, Batch, link);
                 if (batch->owing & (1u << i))
                         n += batch->n_objects;
@@ -301,8 +305,7 @@ static bool replay_count_damage(Recorder *recorder) {
                                  counters->spans_finished + recorder->n_open +
                                          traces->open->n_objects + traces->n_sealed);
         damaged |= replay_balance(&counters->logs_accepted, &counters->logs_damaged,
-                                  counters->logs_finished + logs->open->n_objects +
-                                          logs->n_sealed);
+                                  counters->logs_finished + logs->open->n_objects + logs->n_sealed);
         for (unsigned i = 0; i < recorder->n_exporters; i++)
                 for (unsigned kind = 0; kind < _BATCH_SIGNALS_N; kind++)
                         damaged |= replay_balance(
@@ -314,7 +317,7 @@ static bool replay_count_damage(Recorder *recorder) {
 
 /* ENDs that wait for a pass which the crash cut short. */
 static int replay_end_passes(Recorder *recorder) {
-        list_for_each(link, &recorder->all_sessions) {
+        list_for_each (link, &recorder->all_sessions) {
                 Session *session = list_entry(link, Session, link);
                 while (recorder_session_unsettled(session)) {
                         JournalBlock block = {0};
@@ -335,16 +338,30 @@ static int replay_end_passes(Recorder *recorder) {
         return 0;
 }
 
+/* From now on what nothing needs is freed, and what already is. */
+static void replay_settle(Recorder *recorder) {
+        recorder->replaying = false;
+        list_for_each_safe (link, &recorder->all_sessions) {
+                Session *session = list_entry(link, Session, link);
+
+                session->replayed = false;
+                list_for_each_safe (context, &session->all_contexts)
+                        context_settle(list_entry(context, Context, link));
+                recorder_settle_session(recorder, session);
+        }
+}
+
 int recorder_recover(Recorder *recorder) {
         Replay replay = {.recorder = recorder};
         int r;
 
+        recorder->replaying = true;
         map_init(&replay.superseded, recorder->options.seed);
         journal_checkpoint(recorder->journal, &replay.checkpoint, &replay.checkpoint_size,
                            &replay.checkpoint_position);
         r = journal_each_block(recorder->journal, replay_note_block, &replay);
         /* What a later record says of a session is not yet so at its first. */
-        list_for_each(link, &recorder->all_sessions)
+        list_for_each (link, &recorder->all_sessions)
                 list_entry(link, Session, link)->state = SESSION_ALIVE;
         if (!r)
                 r = journal_each_block(recorder->journal, replay_read_block, &replay);
@@ -356,6 +373,7 @@ int recorder_recover(Recorder *recorder) {
         if (r)
                 return error_trace(r);
         replay_find_owing(recorder);
+        replay_settle(recorder);
         if (replay_count_damage(recorder)) {
                 r = recorder_decide_state(recorder, recorder->replayed_unix_ns);
                 if (r < 0)

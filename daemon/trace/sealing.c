@@ -54,14 +54,10 @@ static void recorder_free_log(Object *log) {
         free(log);
 }
 
-void recorder_finish_batch(Recorder *recorder, Batch *batch) {
+void recorder_drop_batch(Recorder *recorder, Batch *batch) {
         RecorderSignal *signal = &recorder->signals[batch->signal];
 
-        if (batch->signal == BATCH_TRACES)
-                recorder->counters.spans_finished += batch->n_objects;
-        else
-                recorder->counters.logs_finished += batch->n_objects;
-        list_for_each_safe(link, &batch->objects) {
+        list_for_each_safe (link, &batch->objects) {
                 Object *object = list_entry(link, Object, link);
                 Session *session = object->session;
 
@@ -80,9 +76,16 @@ void recorder_finish_batch(Recorder *recorder, Batch *batch) {
         recorder_batch_free(batch);
 }
 
+void recorder_finish_batch(Recorder *recorder, Batch *batch) {
+        if (batch->signal == BATCH_TRACES)
+                recorder->counters.spans_finished += batch->n_objects;
+        else
+                recorder->counters.logs_finished += batch->n_objects;
+        recorder_drop_batch(recorder, batch);
+}
+
 /* The batch of that number, sealed: where a SNAPSHOT belongs, or what a BATCH announces. */
-int recorder_batch_numbered(Recorder *recorder, Batch **batchp, BatchSignal kind,
-                                 uint64_t number) {
+int recorder_batch_numbered(Recorder *recorder, Batch **batchp, BatchSignal kind, uint64_t number) {
         RecorderSignal *signal = &recorder->signals[kind];
         Batch *batch = map_find(&signal->batches, number);
         List *before = signal->sealed.previous;
@@ -96,7 +99,8 @@ int recorder_batch_numbered(Recorder *recorder, Batch **batchp, BatchSignal kind
                         free(batch);
                         return error_trace(r);
                 }
-                while (before != &signal->sealed && list_entry(before, Batch, link)->number > number)
+                while (before != &signal->sealed &&
+                       list_entry(before, Batch, link)->number > number)
                         before = before->previous;
                 list_append(before->next, &batch->link);
         }
@@ -128,7 +132,7 @@ static bool recorder_exporter_is_free(const Recorder *recorder, unsigned i) {
         if (recorder->exporters[i].signals)
                 return false;
         for (unsigned kind = 0; kind < _BATCH_SIGNALS_N; kind++)
-                list_for_each(link, &recorder->signals[kind].sealed)
+                list_for_each (link, &recorder->signals[kind].sealed)
                         if (list_entry(link, Batch, link)->owing & (1u << i))
                                 return false;
         return true;
@@ -187,7 +191,8 @@ static int recorder_seal_open(Recorder *recorder, BatchSignal kind, uint64_t num
         r = recorder_batch_numbered(recorder, &batch, kind, number);
         if (r)
                 return error_trace(r);
-        list_for_each(link, &open->objects) list_entry(link, Object, link)->batch = batch;
+        list_for_each (link, &open->objects)
+                list_entry(link, Object, link)->batch = batch;
         list_splice(&batch->objects, &open->objects);
         batch->n_objects += open->n_objects;
         batch->n_bytes += open->n_bytes;
@@ -276,6 +281,8 @@ void recorder_answered(Recorder *recorder, const Catena__V1__Done *message) {
                         exporter->of[message->signal].n_dropped[message->dropped[k]->reason] +=
                                 message->dropped[k]->count;
         batch = map_find(&recorder->signals[message->signal].batches, message->number);
+        if (batch && !batch->sealed)
+                batch->answered = true;
         if (batch && (batch->owing & (1u << i)))
                 recorder_answer(recorder, batch, (unsigned)i);
 }
@@ -300,7 +307,7 @@ int recorder_read_drop(Recorder *recorder, const RecorderRecord *record) {
                 return 0;
         i = recorder_find_exporter(recorder, message->exporter);
         for (unsigned kind = 0; kind < _BATCH_SIGNALS_N && i >= 0; kind++) {
-                list_for_each_safe(link, &recorder->signals[kind].sealed) {
+                list_for_each_safe (link, &recorder->signals[kind].sealed) {
                         Batch *batch = list_entry(link, Batch, link);
                         if (!(batch->owing & (1u << i)))
                                 continue;

@@ -276,7 +276,7 @@ static int session_read(Session *session, const SessionOptions *options, Journal
 }
 
 static void session_forget_scopes(Session *session) {
-        map_for_each(slot, &session->scopes) {
+        map_for_each (slot, &session->scopes) {
                 SessionScope *scope = slot->value;
                 session_release(session, &scope->hold);
                 session_discharge(session, sizeof *scope);
@@ -347,19 +347,18 @@ static void session_put_varint(PbWriter *writer, uint32_t number, uint64_t value
 }
 
 static void session_put_scopes(const Session *session, PbWriter *writer) {
-        map_for_each(slot, &session->scopes) {
+        map_for_each (slot, &session->scopes) {
                 const SessionScope *scope = slot->value;
                 pb_put_prefix(writer, SESSION_SCOPES, session_scope_size(scope));
                 session_put_varint(writer, SCOPE_NUMBER, scope->number);
                 pb_put_bytes(writer, SCOPE_SCOPE,
-                             journal_at(session->journal, scope->hold.position),
-                             scope->hold.size);
+                             journal_at(session->journal, scope->hold.position), scope->hold.size);
         }
 }
 
 static PbField session_hello(const Session *session) {
-        PbReader reader = pb_reader(journal_at(session->journal, session->hold.position),
-                                    session->hold.size);
+        PbReader reader =
+                pb_reader(journal_at(session->journal, session->hold.position), session->hold.size);
         PbField field, hello = {0};
 
         while (pb_next(&reader, &field))
@@ -375,7 +374,7 @@ int session_snapshot(const Session *session, Buffer *out) {
         uint8_t *room;
         int r;
 
-        map_for_each(slot, &session->scopes)
+        map_for_each (slot, &session->scopes)
                 size += pb_bytes_size(SESSION_SCOPES, session_scope_size(slot->value));
         r = buffer_reserve(out, &room, size);
         if (r)

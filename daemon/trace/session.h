@@ -70,22 +70,23 @@ typedef struct Session {
         SessionCredentials credentials;
         uint8_t token[RECORD_TOKEN_SIZE];
         SessionState state;
+        bool replayed; /* in a replay: what needs it may stand further on, so all of it is kept */
         JoinLimits limits;
 
         SessionHold hold;  /* of its SESSION record's body, a catena.v1.Session */
         uint8_t *resource; /* an encoded Resource with the daemon's attributes added */
         size_t resource_size;
-        char *service;     /* its service.name; NULL: it names none */
+        char *service; /* its service.name; NULL: it names none */
 
-        Map scopes;          /* number -> SessionScope */
-        size_t scopes_size;  /* bytes of all */
-        Map contexts;        /* number -> Context */
-        List all_contexts;   /* Context.link */
-        Map spans;           /* span key -> Span, from the first fragment to the delivery */
-        List open;           /* Span.object.link: not closed, oldest first */
-        List pending;        /* Span.pending_link: without a START, or with an END to be settled */
-        size_t n_open;       /* started, not closed */
-        size_t n_closed;     /* spans and logs that are not delivered yet */
+        Map scopes;         /* number -> SessionScope */
+        size_t scopes_size; /* bytes of all */
+        Map contexts;       /* number -> Context */
+        List all_contexts;  /* Context.link */
+        Map spans;          /* span key -> Span, from the first fragment to the delivery */
+        List open;          /* Span.object.link: not closed, oldest first */
+        List pending;       /* Span.pending_link: without a START, or with an END to be settled */
+        size_t n_open;      /* started, not closed */
+        size_t n_closed;    /* spans and logs that are not delivered yet */
 
         uint64_t n_accepted; /* spans */
         uint64_t n_refused;  /* records */
@@ -130,4 +131,3 @@ void session_discharge(Session *session, size_t size);
 int session_set_scope(Session *session, uint64_t number, const SessionHold *hold);
 /* The bytes of an InstrumentationScope; NULL and 0 for a number that was never announced. */
 const uint8_t *session_scope(const Session *session, uint64_t number, size_t *sizep);
-

@@ -41,8 +41,8 @@ static int snapshot_begin(SnapshotRun *run, uint32_t session, RecordHeader *head
         header->size = (uint32_t)(RECORD_HEADER_SIZE + size);
         header->flags |= RECORD_SNAPSHOT;
         assert(header->size <= RECORD_SIZE_MAX);
-        if (run->reserved && (run->block.session != session ||
-                              run->block.size + stride > SNAPSHOT_BLOCK_SIZE))
+        if (run->reserved &&
+            (run->block.session != session || run->block.size + stride > SNAPSHOT_BLOCK_SIZE))
                 snapshot_commit(run);
         if (!run->reserved) {
                 run->block = (JournalBlock){0};
@@ -106,8 +106,8 @@ static int snapshot_put_object(SnapshotRun *run, Object *object, RecordHeader *h
                 r = join_copy(&recorder->scratch, recorder->pieces.list, recorder->pieces.n_pieces);
         if (r)
                 return error_trace(r);
-        r = snapshot_begin(run, object->session->number, header,
-                           head_size + recorder->scratch.size, &body, &position);
+        r = snapshot_begin(run, object->session->number, header, head_size + recorder->scratch.size,
+                           &body, &position);
         if (r)
                 return r < 0 ? error_trace(r) : r;
         pb_put_raw(&body, head_data, head_size);
@@ -197,7 +197,7 @@ static int snapshot_context(SnapshotRun *run, Context *context) {
 static bool snapshot_session_lies_in(const SnapshotRun *run, const Session *session) {
         if (snapshot_lies_in(run, &session->hold))
                 return true;
-        map_for_each(slot, &session->scopes) {
+        map_for_each (slot, &session->scopes) {
                 const SessionScope *scope = slot->value;
                 if (snapshot_lies_in(run, &scope->hold))
                         return true;
@@ -261,7 +261,7 @@ static int snapshot_batches(SnapshotRun *run) {
         int r = 0;
 
         for (unsigned kind = 0; kind < _BATCH_SIGNALS_N && !r; kind++)
-                list_for_each(link, &run->recorder->signals[kind].sealed) {
+                list_for_each (link, &run->recorder->signals[kind].sealed) {
                         r = snapshot_batch(run, list_entry(link, Batch, link));
                         if (r)
                                 break;
@@ -272,7 +272,7 @@ static int snapshot_batches(SnapshotRun *run) {
 static int snapshot_logs_of(SnapshotRun *run, Batch *batch) {
         int r = 0;
 
-        list_for_each(link, &batch->objects) {
+        list_for_each (link, &batch->objects) {
                 r = snapshot_log(run, list_entry(link, Object, link));
                 if (r)
                         break;
@@ -285,7 +285,7 @@ static int snapshot_logs(SnapshotRun *run) {
         int r;
 
         r = snapshot_logs_of(run, signal->open);
-        list_for_each(link, &signal->sealed) {
+        list_for_each (link, &signal->sealed) {
                 if (r)
                         break;
                 r = snapshot_logs_of(run, list_entry(link, Batch, link));
@@ -297,14 +297,14 @@ static int snapshot_objects_of(SnapshotRun *run, Session *session) {
         int r;
 
         r = snapshot_session(run, session);
-        list_for_each(link, &session->all_contexts) {
+        list_for_each (link, &session->all_contexts) {
                 if (r)
                         break;
                 r = snapshot_context(run, list_entry(link, Context, link));
         }
         if (r)
                 return r < 0 ? error_trace(r) : r;
-        map_for_each(slot, &session->spans) {
+        map_for_each (slot, &session->spans) {
                 r = snapshot_span(run, slot->value);
                 if (r)
                         return r < 0 ? error_trace(r) : r;
@@ -322,7 +322,7 @@ int recorder_compact(Recorder *recorder, JournalPosition first, JournalPosition 
         r = recorder_decide_state(recorder, now_unix_ns);
         if (!r)
                 r = snapshot_batches(&run);
-        list_for_each(link, &recorder->all_sessions) {
+        list_for_each (link, &recorder->all_sessions) {
                 if (r)
                         break;
                 r = snapshot_objects_of(&run, list_entry(link, Session, link));

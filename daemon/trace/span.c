@@ -106,10 +106,10 @@ bool span_summary(const Span *span, ValidateSummary *summary) {
                 const Fragment *fragment = &fragments->list[i];
                 if (!(fragment->flags & FRAGMENT_START))
                         continue;
-                return validate_span(summary,
-                                     journal_at(span->object.session->journal,
-                                                fragment->hold.position),
-                                     fragment->hold.size, true, (const uint8_t *)&span->key) == 0;
+                return validate_span(
+                               summary,
+                               journal_at(span->object.session->journal, fragment->hold.position),
+                               fragment->hold.size, true, (const uint8_t *)&span->key) == 0;
         }
         return false;
 }

@@ -21,9 +21,9 @@ typedef struct Span {
         ValidateBloom keys;
         uint32_t n_attributes, n_events, n_links, seen;
         bool started, ended, closed;
-        bool second_cut; /* what made it pending came after the first cut */
-        bool keys_meet;  /* two fragments may set the same key */
-        ChainSpan *chain; /* or NULL */
+        bool second_cut;   /* what made it pending came after the first cut */
+        bool keys_meet;    /* two fragments may set the same key */
+        ChainSpan *chain;  /* or NULL */
         List pending_link; /* session.pending */
 } Span;
 

@@ -66,7 +66,7 @@ static int state_add_sessions(State *state, const Recorder *recorder) {
         state->session_list = calloc(n, sizeof *state->session_list);
         if (!state->sessions || !state->session_list)
                 return error_origin(-ENOMEM);
-        list_for_each(link, &recorder->all_sessions) {
+        list_for_each (link, &recorder->all_sessions) {
                 const Session *session = list_entry(link, Session, link);
                 catena__v1__session_state__init(&state->sessions[i]);
                 state->sessions[i].number = session->number;

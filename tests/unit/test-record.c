@@ -70,7 +70,7 @@ START_TEST(only_a_clients_types_are_taken) {
         ck_assert_uint_eq(n, sizeof fine / sizeof *fine);
         for (size_t i = 0; i < sizeof fine / sizeof *fine; i++)
                 ck_assert_int_eq(frame(RECORD_HEADER_SIZE, fine[i], 0), 0);
-        ck_assert_int_eq(frame(RECORD_HEADER_SIZE, RECORD_CLOSED, 0), RECORD_E_TYPE);
+        ck_assert_int_eq(frame(RECORD_HEADER_SIZE, RECORD_STATE, 0), RECORD_E_TYPE);
 }
 END_TEST
 

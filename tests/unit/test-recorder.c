@@ -219,7 +219,7 @@ START_TEST(logs_are_batched_beside_spans) {
                 OPENTELEMETRY__PROTO__LOGS__V1__LOG_RECORD__INIT;
 
         log.time_unix_nano = 7;
-        log.severity_text = "INFO";
+        log.severity_text = (char *)"INFO";
         for (unsigned i = 0; i < 3; i++)
                 script_say(&script, RECORD_LOG, 0, 0, 0, &log);
         ck_assert_int_eq(script_take(&script, session, JOURNAL_PASS_END), 0);

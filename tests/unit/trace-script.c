@@ -108,7 +108,7 @@ Session *script_session(Script *script, unsigned number, const char *service) {
 
         value.value_case = OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_STRING_VALUE;
         value.string_value = (char *)service;
-        pair.key = "service.name";
+        pair.key = (char *)"service.name";
         pair.value = &value;
         resource.n_attributes = 1;
         resource.attributes = &pairs;
@@ -235,7 +235,7 @@ static void script_keep_span(Script *script, const char *service, const OtlpSpan
         ck_assert_uint_eq(span->span_id.len, sizeof id);
         ck_assert_uint_eq(span->trace_id.len, 16);
         memcpy(&id, span->span_id.data, sizeof id);
-        fprintf(out, "%" PRIx64 ": %s %s status=%d", id, service, span->name,
+        fprintf(out, "%" PRIx64 ": %s %.40s status=%d", id, service, span->name,
                 span->status ? (int)span->status->code : 0);
         for (size_t i = 0; i < span->n_attributes; i++) {
                 const OtlpAnyValue *value = span->attributes[i]->value;
@@ -309,8 +309,8 @@ static void script_deliver_batch(Script *script, unsigned exporter, Batch *batch
         }
         ck_assert_uint_eq(n_total, batch->n_objects);
         buffer_deinit(&body);
-        ck_assert_int_eq(
-                recorder_done(script->recorder, &batch, exporter, &outcome, script->now++), 0);
+        ck_assert_int_eq(recorder_done(script->recorder, &batch, exporter, &outcome, script->now++),
+                         0);
 }
 
 void script_deliver(Script *script) {
