@@ -42,7 +42,7 @@ typedef enum RecordType {
 
         /* the daemon's decisions, only in the journal; `context` holds the session's number */
         RECORD_SESSION = 64,     /* catena.v1.Session: a session begins */
-        RECORD_SESSION_END = 65, /* catena.v1.SessionEnd: it is over, and its open spans are ended */
+        RECORD_SESSION_END = 65, /* catena.v1.SessionEnd: it is over, its open spans end */
         RECORD_STATE = 66,       /* catena.v1.JournalState: before objects are written anew */
         RECORD_BATCH = 67,       /* catena.v1.Batch: a batch is sealed */
         RECORD_DONE = 68,        /* catena.v1.Done: an exporter's answer for a batch */
