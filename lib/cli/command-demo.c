@@ -178,9 +178,10 @@ static const Option command_demo_options[] = {
 const Command command_demo = {
         .name = "demo",
         .words = "",
-        .summary = "Runs a small workload against a daemon of its own, and draws its chain",
-        .details = "Several processes, one of which is killed in the middle of its work. Nothing\n"
-                   "is left behind, and no daemon that runs is touched.\n",
+        .summary = "Traces a small workload, and draws its chain",
+        .details = "Several processes, one of which is killed in the middle of its work, and a "
+                   "daemon\n"
+                   "of its own. Nothing is left behind.\n",
         .options = command_demo_options,
         .run = command_demo_run,
 };
