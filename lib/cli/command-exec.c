@@ -175,13 +175,11 @@ const Command command_exec = {
         .name = "exec",
         .words = "PROGRAM [ARGUMENT]...",
         .summary = "Runs a program as a span, and exits as it does",
-        .details =
-                "The program finds TRACEPARENT, TRACESTATE and BAGGAGE in its environment, so "
-                "that\n"
-                "what it traces itself belongs under the span. Signals are handed on to it. If no\n"
-                "daemon is there, it runs all the same.\n\n"
-                "Exit status: the program's; 128+n when signal n killed it; 125 if catena failed,\n"
-                "126 if the program cannot be executed, 127 if there is none.\n",
+        .details = "The program finds TRACEPARENT, TRACESTATE and BAGGAGE in its environment, so\n"
+                   "that what it traces itself belongs under the span. Signals are handed on to\n"
+                   "it. If no daemon is there, it runs all the same.\n\n"
+                   "Exit status: the program's; 128+n when signal n killed it; 125 if catena\n"
+                   "failed, 126 if the program cannot be executed, 127 if there is none.\n",
         .options = command_exec_options,
         .n_words_min = 1,
         .n_words_max = SIZE_MAX,

@@ -133,7 +133,7 @@ START_TEST(help_fits_a_screen) {
                 for (const char *p = output; *p; p++) {
                         n_lines += *p == '\n';
                         width = *p == '\n' ? 0 : width + 1;
-                        ck_assert_uint_le(width, 90);
+                        ck_assert_uint_le(width, 82);
                 }
                 ck_assert_uint_le(n_lines, 24);
         }
