@@ -12,10 +12,12 @@
  *   GET  /v1/spans?open       open spans, longest first, one a line
  *   POST /v1/flush            ?level=journaled|delivered&timeout_ms=N: waits, then says the level
  *
+ * The lists take ?limit=N.
+ *
  * Every object has "v": 1; within it fields are only added and never change type. 64-bit integers
  * are strings, spans are OTLP/JSON.
  *
- * Owns: its socket and connections.  Borrows: all it shows.
+ * Owns: its socket and connections.  Borrows: all it shows, until it is closed.
  */
 
 #include "daemon/base/error.h"
@@ -29,8 +31,9 @@
 enum {
         _CONTROL_E_SUCCESS,
 
-        CONTROL_E_PATH,  /* the socket cannot be made there; errno tells why */
-        CONTROL_E_GROUP, /* no such group */
+        CONTROL_E_IN_USE, /* another daemon answers on this socket */
+        CONTROL_E_PATH,   /* the socket cannot be made there; errno tells why */
+        CONTROL_E_GROUP,  /* no such group */
 };
 
 typedef struct Control Control;

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/control/routes.h"
+
+#include "daemon/base/error.h"
+#include "daemon/control/chain-view.h"
+#include "daemon/control/render.h"
+#include "daemon/control/span-view.h"
+#include "daemon/control/status.h"
+#include "daemon/http/url.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+        ROUTES_CHAINS_DEFAULT = 20,
+        ROUTES_SPANS_DEFAULT = 1000,
+        ROUTES_LIMIT_MAX = 10000,
+        ROUTES_TIMEOUT_DEFAULT_MS = 10 * 1000,
+        ROUTES_TIMEOUT_MAX_MS = 3600 * 1000,
+        ROUTES_QUERY_MAX = 1024, /* bytes of a value */
+};
+
+#define ROUTES_JSON  "application/json"
+#define ROUTES_LINES "application/x-ndjson"
+
+int routes_error(RoutesAnswer *answer, unsigned status, const char *text) {
+        Render render;
+
+        answer->status = status;
+        answer->content_type = ROUTES_JSON;
+        render_init(&render);
+        render_text(&render, "error", text);
+        return error_trace(render_finish(&render, &answer->body));
+}
+
+int routes_flushed(RoutesAnswer *answer, const char *level, bool reached) {
+        Render render;
+
+        answer->status = 200;
+        answer->content_type = ROUTES_JSON;
+        render_init(&render);
+        render_text(&render, "level", level);
+        render_bool(&render, "reached", reached);
+        return error_trace(render_finish(&render, &answer->body));
+}
+
+typedef struct RoutesQuestion {
+        const ControlOptions *sources;
+        const Http1Message *request;
+        const char *rest; /* of the path */
+        uint64_t now_unix_ns;
+} RoutesQuestion;
+
+/* A number of the query, or what stands in *valuep; false: not a number up to `max`. */
+static bool routes_query_number(const Http1Message *request, const char *key, uint64_t max,
+                                uint64_t *valuep) {
+        char text[ROUTES_QUERY_MAX];
+        uint64_t value;
+        char *end;
+
+        if (!url_target_query(request->target, key, text, sizeof text))
+                return true;
+        errno = 0;
+        value = strtoull(text, &end, 10);
+        if (errno || *end || *text < '0' || *text > '9' || value > max)
+                return false;
+        *valuep = value;
+        return true;
+}
+
+/* ---- the paths ---- */
+
+/* `exporter` and `signal`: what is still in batches that await its answer. */
+static uint64_t routes_pending(Recorder *recorder, unsigned exporter, BatchSignal signal) {
+        const Batch *batch = NULL;
+        uint64_t n = 0;
+
+        while ((batch = recorder_next_batch(recorder, exporter, signal, batch)))
+                n += batch->n_objects;
+        return n;
+}
+
+static int routes_status(RoutesAnswer *answer, const RoutesQuestion *question) {
+        const ControlOptions *sources = question->sources;
+        ExporterStatus *exporters = calloc(sources->n_exporters + 1, sizeof *exporters);
+        Status status = {
+                .pid = (uint32_t)getpid(),
+                .start_unix_ns = sources->start_unix_ns,
+                .now_unix_ns = question->now_unix_ns,
+                .report = sources->journal_report,
+                .listener = listener_counters(sources->listener),
+                .exporters = exporters,
+                .n_exporters = sources->n_exporters,
+        };
+        int r;
+
+        if (!exporters)
+                return error_origin(-ENOMEM);
+        for (size_t i = 0; i < sources->n_exporters; i++)
+                exporter_status(sources->exporters[i], &exporters[i]);
+        recorder_view(sources->recorder, &status.view);
+        for (unsigned i = 0; i < status.view.n_exporters; i++)
+                for (unsigned k = 0; k < _BATCH_SIGNALS_N; k++)
+                        status.n_pending[i][k] =
+                                routes_pending(sources->recorder, i, (BatchSignal)k);
+        chains_usage(sources->chains, &status.chains);
+        answer->content_type = ROUTES_JSON;
+        r = status_render(&answer->body, &status);
+        free(exporters);
+        return error_trace(r);
+}
+
+static int routes_chains(RoutesAnswer *answer, const RoutesQuestion *question) {
+        uint64_t limit = ROUTES_CHAINS_DEFAULT;
+        Chain *chain = chains_newest(question->sources->chains);
+        int r = 0;
+
+        if (!routes_query_number(question->request, "limit", ROUTES_LIMIT_MAX, &limit))
+                return error_trace(routes_error(answer, 400, "limit: a number up to 10000"));
+        answer->content_type = ROUTES_LINES;
+        for (; !r && chain && limit; limit--) {
+                r = chain_view_line(&answer->body, chain);
+                chain = chains_before(question->sources->chains, chain);
+        }
+        return error_trace(r);
+}
+
+static int routes_chain(RoutesAnswer *answer, const RoutesQuestion *question) {
+        const Chain *chain = chains_find(question->sources->chains, question->rest);
+
+        if (!chain)
+                return error_trace(routes_error(answer, 404, "no chain has that id in it"));
+        answer->content_type = ROUTES_JSON;
+        return error_trace(chain_view_whole(&answer->body, chain));
+}
+
+static int routes_spans(RoutesAnswer *answer, const RoutesQuestion *question) {
+        uint64_t limit = ROUTES_SPANS_DEFAULT;
+        char open[ROUTES_QUERY_MAX];
+        RecorderView view;
+
+        if (!url_target_query(question->request->target, "open", open, sizeof open))
+                return error_trace(routes_error(answer, 400, "only open spans: ?open"));
+        if (!routes_query_number(question->request, "limit", ROUTES_LIMIT_MAX, &limit))
+                return error_trace(routes_error(answer, 400, "limit: a number up to 10000"));
+        recorder_view(question->sources->recorder, &view);
+        answer->content_type = ROUTES_LINES;
+        return error_trace(span_view_open(&answer->body, &view, limit));
+}
+
+static int routes_flush(RoutesAnswer *answer, const RoutesQuestion *question) {
+        char level[ROUTES_QUERY_MAX] = "journaled";
+
+        answer->timeout_ms = ROUTES_TIMEOUT_DEFAULT_MS;
+        if (!routes_query_number(question->request, "timeout_ms", ROUTES_TIMEOUT_MAX_MS,
+                                 &answer->timeout_ms))
+                return error_trace(routes_error(answer, 400, "timeout_ms: at most an hour"));
+        (void)url_target_query(question->request->target, "level", level, sizeof level);
+        answer->delivered = !strcmp(level, "delivered");
+        if (!answer->delivered && strcmp(level, "journaled"))
+                return error_trace(routes_error(answer, 400, "level: journaled or delivered"));
+        answer->flush = true;
+        return 0;
+}
+
+/* ---- finding them ---- */
+
+typedef struct Route {
+        const char *method;
+        const char *path; /* what ends in a slash is followed by something more */
+        int (*answer)(RoutesAnswer *answer, const RoutesQuestion *question);
+} Route;
+
+static bool routes_match(const Route *route, const char *path, const char **restp) {
+        size_t size = strlen(route->path);
+
+        if (strncmp(path, route->path, size))
+                return false;
+        *restp = path + size;
+        return (route->path[size - 1] == '/') == (**restp != '\0');
+}
+
+int routes_answer(RoutesAnswer *answer, const ControlOptions *sources, const Http1Message *request,
+                  uint64_t now_unix_ns) {
+        static const Route routes[] = {
+                {"GET", "/v1/status", routes_status}, {"GET", "/v1/chains", routes_chains},
+                {"GET", "/v1/chains/", routes_chain}, {"GET", "/v1/spans", routes_spans},
+                {"POST", "/v1/flush", routes_flush},
+        };
+        RoutesQuestion question = {sources, request, NULL, now_unix_ns};
+        char path[URL_PATH_MAX + 1];
+
+        *answer = (RoutesAnswer){.status = 200};
+        if (url_target_path(path, sizeof path, request->target))
+                return error_trace(routes_error(answer, 400, "malformed path"));
+        for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+                if (!routes_match(&routes[i], path, &question.rest))
+                        continue;
+                if (strcmp(request->method, routes[i].method))
+                        return error_trace(routes_error(answer, 405, "another method is needed"));
+                return error_trace(routes[i].answer(answer, &question));
+        }
+        return error_trace(routes_error(answer, 404, "no such path"));
+}
