@@ -278,7 +278,7 @@ START_TEST(every_exporter_answers_for_itself) {
         ck_assert_uint_eq(view().counters.spans_finished, 0);
         ck_assert_uint_eq(view().n_sealed[BATCH_TRACES], 1);
         script.exporters[0] = "second";
-        script.n_spans = 0;
+        script_forget(&script);
         script_deliver(&script);
         ck_assert_uint_eq(view().counters.spans_finished, 1);
 }
@@ -397,7 +397,7 @@ START_TEST(a_long_span_outlives_the_segment_it_began_in) {
         }
         script_span_end(&script, 1);
         ck_assert_int_eq(script_take(&script, session, JOURNAL_PASS_END), 0);
-        script.n_spans = 0;
+        script_forget(&script);
         script_deliver(&script);
         ck_assert_ptr_nonnull(strstr(script_exported(&script, 1), " r0=v r1=v"));
         ck_assert_ptr_nonnull(strstr(script_exported(&script, 1), " r59=v workflow.id=unknown"));

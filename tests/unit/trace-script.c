@@ -72,6 +72,14 @@ void script_crash(Script *script) {
         script->journal = journal_free(script->journal);
 }
 
+void script_forget(Script *script) {
+        for (size_t i = 0; i < script->n_spans; i++)
+                free(script->spans[i]);
+        free(script->spans);
+        script->spans = NULL;
+        script->n_spans = 0;
+}
+
 void script_deinit(Script *script) {
         struct dirent *entry;
         DIR *dir;
@@ -86,9 +94,7 @@ void script_deinit(Script *script) {
         }
         closedir(dir);
         rmdir(script->path);
-        for (size_t i = 0; i < script->n_spans; i++)
-                free(script->spans[i]);
-        free(script->spans);
+        script_forget(script);
         buffer_deinit(&script->records);
 }
 

@@ -31,6 +31,7 @@ void script_init(Script *script);
 void script_open(Script *script);  /* opens the journal and recovers */
 void script_crash(Script *script); /* all but the folder is gone */
 void script_deinit(Script *script);
+void script_forget(Script *script); /* what was exported */
 
 Session *script_session(Script *script, unsigned number, const char *service);
 /* Adds a record to what is said; the message is packed. */
