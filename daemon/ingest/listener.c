@@ -154,7 +154,7 @@ void listener_resume(Listener *listener) {
         List *stalled = &listener->host.stalled;
 
         while (!list_is_empty(stalled))
-                if (!peer_resume(list_entry(list_first(stalled), Peer, stalled_link)))
+                if (!peer_turn(list_entry(list_first(stalled), Peer, stalled_link)))
                         break;
         listener_check(listener, listener_end_sessions(listener));
 }
@@ -197,15 +197,20 @@ static void listener_close_handle(uv_handle_t *handle) {
                 uv_close(handle, listener_on_handle_closed);
 }
 
-void listener_close(Listener *listener, void (*closed)(void *user), void *user) {
+static void listener_close_peers(Listener *listener) {
         PeerHost *host = &listener->host;
+        List waiting;
 
-        listener->closed = closed;
-        listener->user = user;
-        listener_close_handle((uv_handle_t *)&listener->poll);
-        listener_close_handle((uv_handle_t *)&listener->pause);
-        close(listener->fd);
-        socket_remove(listener->path);
+        /* Each has a turn while all are open: a HELLO may tell of a connection that is closed. */
+        list_init(&waiting);
+        list_splice(&waiting, &host->peers);
+        while (!list_is_empty(&waiting)) {
+                Peer *peer = list_entry(list_first(&waiting), Peer, link);
+
+                list_unlink(&peer->link);
+                list_append(&host->peers, &peer->link);
+                (void)peer_turn(peer);
+        }
         while (!list_is_empty(&host->peers)) {
                 Peer *peer = list_entry(list_first(&host->peers), Peer, link);
 
@@ -213,6 +218,16 @@ void listener_close(Listener *listener, void (*closed)(void *user), void *user) 
                 if (list_first(&host->peers) == &peer->link)
                         peer_close(peer); /* what could not be taken is lost */
         }
+}
+
+void listener_close(Listener *listener, void (*closed)(void *user), void *user) {
+        listener->closed = closed;
+        listener->user = user;
+        listener_close_handle((uv_handle_t *)&listener->poll);
+        listener_close_handle((uv_handle_t *)&listener->pause);
+        close(listener->fd);
+        socket_remove(listener->path);
+        listener_close_peers(listener);
         listener_close_handle((uv_handle_t *)&listener->watching);
         listener_release(listener);
 }

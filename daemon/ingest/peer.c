@@ -323,18 +323,14 @@ static int peer_read(Peer *peer) {
         return error_trace(r);
 }
 
-static void peer_turn(Peer *peer) {
+bool peer_turn(Peer *peer) {
         PeerHost *host = peer->host;
         int r;
 
         r = peer_after(peer, peer_read(peer));
         if (r < 0)
                 host->sink.fail(host->sink.user, error_trace(r));
-}
-
-bool peer_resume(Peer *peer) {
-        peer_turn(peer);
-        return list_is_empty(&peer->stalled_link);
+        return r != INTAKE_E_FULL;
 }
 
 int peer_finish(Peer *peer) {
@@ -350,7 +346,7 @@ int peer_finish(Peer *peer) {
 static void peer_on_readable(uv_poll_t *poll, int status, int events) {
         (void)status; /* whatever it is, reading tells */
         (void)events;
-        peer_turn(poll->data);
+        (void)peer_turn(poll->data); /* if it is stalled, it is in that list */
 }
 
 static int peer_start_poll(Peer *peer) {

@@ -173,6 +173,7 @@ static inline void setup(void) {
         strcpy(folder, "/tmp/catena-ingest-XXXXXX");
         ck_assert_ptr_nonnull(mkdtemp(folder));
         snprintf(path, sizeof path, "%s/socket", folder);
+        recorder = (Recorder){0};
         list_init(&recorder.sessions);
         options = (ListenerOptions){
                 .socket = path,
