@@ -195,10 +195,11 @@ static int peer_after(Peer *peer, int r) {
         if (r == INTAKE_E_END || (r == 0 && peer->intake.said_bye))
                 return error_trace(peer_leave(peer, NULL));
         peer_set_timer(peer);
-        if (list_is_empty(&peer->stalled_link))
-                return 0;
         list_unlink(&peer->stalled_link);
-        return error_trace(peer_start_poll(peer));
+        /* It was stalled; or libuv has stopped it: the client closed with answers unread. */
+        if (!uv_is_active((uv_handle_t *)&peer->poll))
+                return error_trace(peer_start_poll(peer));
+        return 0;
 }
 
 /* ---- the HELLO ---- */

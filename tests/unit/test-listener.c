@@ -200,6 +200,22 @@ START_TEST(a_session_outlives_its_connection) {
 }
 END_TEST
 
+/* The poll then tells of an error, while there is still something to be read. */
+START_TEST(a_client_may_close_with_answers_unread) {
+        int fd;
+
+        open_listener();
+        for (unsigned i = 0; i < 20; i++) {
+                fd = child_connect();
+                RUN_UNTIL(recorder.n_sessions == i + 1);
+                client_put(fd, RECORD_SPAN, RECORD_START | RECORD_END, 1);
+                close(fd);
+                RUN_UNTIL(listener_counters(listener)->n_clients == 0);
+                ck_assert_uint_eq(recorder.last->n_closed, 1);
+        }
+}
+END_TEST
+
 START_TEST(a_new_connection_replaces_the_old_one) {
         uint8_t token[RECORD_TOKEN_SIZE];
         int old, fd;
@@ -506,6 +522,7 @@ int main(void) {
         tcase_add_test(tcase, each_user_has_a_share_of_the_clients);
         tcase_add_test(tcase, sessions_without_connection_count);
         tcase_add_test(tcase, a_session_outlives_its_connection);
+        tcase_add_test(tcase, a_client_may_close_with_answers_unread);
         tcase_add_test(tcase, a_new_connection_replaces_the_old_one);
         tcase_add_test(tcase, a_token_is_good_for_its_own_process_only);
         tcase_add_test(tcase, exec_ends_the_session);
