@@ -58,6 +58,7 @@ static int chains_add_context(Chains *chains, ChainContext **contextp, Chain *ch
         context->chain = chain;
         context->pid = start->pid;
         list_init(&context->checkpoints);
+        context->repeated = &context->checkpoints;
         list_init(&context->handles);
         list_append(&chain->contexts, &context->link);
         r = chain_store_set_text(chain, &context->context_id, chains_text(id));
@@ -139,7 +140,9 @@ int chains_context_start(Chains *chains, ChainContext **handle, const ChainsCont
                 return 0;
         if (!chain)
                 r = chain_store_add(chains, &chain, CHAIN_STORE_BY_CORRELATION, id);
-        if (!r && !context)
+        if (context)
+                context->repeated = context->checkpoints.next;
+        else if (!r)
                 r = chains_add_context(chains, &context, chain, start);
         if (!r)
                 r = chain_store_set_text(chain, &context->workflow_id,
@@ -159,13 +162,26 @@ int chains_context_start(Chains *chains, ChainContext **handle, const ChainsCont
         return 0;
 }
 
+static bool chains_is_repeated(ChainContext *context, const char *name, size_t size,
+                               uint64_t time_unix_ns) {
+        const ChainCheckpoint *checkpoint = list_entry(context->repeated, ChainCheckpoint, link);
+
+        if (context->repeated == &context->checkpoints ||
+            checkpoint->time_unix_ns != time_unix_ns || strlen(checkpoint->name) != size ||
+            memcmp(checkpoint->name, name, size))
+                return false;
+        context->repeated = context->repeated->next;
+        return true;
+}
+
 int chains_context_checkpoint(Chains *chains, ChainContext *context, const char *name, size_t size,
                               uint64_t time_unix_ns) {
         ChainCheckpoint *checkpoint;
 
-        if (!context || !chain_store_make_room(chains, context->chain))
-                return 0;
         size = utf8_truncate(name, strnlen(name, size), CHAINS_TEXT_MAX);
+        if (!context || chains_is_repeated(context, name, size, time_unix_ns) ||
+            !chain_store_make_room(chains, context->chain))
+                return 0;
         checkpoint = chain_store_take(context->chain, sizeof *checkpoint + size + 1);
         if (!checkpoint)
                 return error_origin(-ENOMEM);

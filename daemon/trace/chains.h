@@ -64,7 +64,8 @@ struct ChainContext {
         uint32_t pid;
         uint64_t start_unix_ns, end_unix_ns; /* end 0: it has not ended */
         List checkpoints;                    /* ChainCheckpoint.link */
-        List handles;                        /* ChainHandle.link, newest first */
+        List *repeated; /* of these, what a START that was said again may repeat next */
+        List handles;   /* ChainHandle.link, newest first */
         size_t n_handles;
         List link; /* chain.contexts */
         IdIndexEntry by_id, in_chain;
@@ -112,7 +113,7 @@ typedef struct ChainsContextStart {
 /*
  * *handle is where the caller keeps it, NULL at first: set here, and to NULL when it is evicted. It
  * stays NULL where the context is left out. A context that the chain has already is brought up to
- * date.
+ * date, and the checkpoints that follow may repeat those it has.
  */
 int chains_context_start(Chains *chains, ChainContext **handle, const ChainsContextStart *start);
 /* The rest does nothing for a handle that is NULL. */

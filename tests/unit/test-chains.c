@@ -171,6 +171,45 @@ START_TEST(a_context_announced_again_is_not_doubled) {
 }
 END_TEST
 
+static void checkpoint(ChainContext *context, const char *name, uint64_t time) {
+        ck_assert_int_eq(chains_context_checkpoint(chains, context, name, strlen(name), time), 0);
+}
+
+static void has_checkpoints(const ChainContext *context, const char *names) {
+        list_for_each (link, &context->checkpoints) {
+                const ChainCheckpoint *at = list_entry(link, ChainCheckpoint, link);
+
+                ck_assert_msg(!strncmp(names, at->name, strlen(at->name)), "%s, not %s", at->name,
+                              names);
+                names += strlen(at->name);
+        }
+        ck_assert_str_eq(names, "");
+}
+
+START_TEST(checkpoints_said_again_are_not_doubled) {
+        static ChainContext *parent = NULL, *child = NULL;
+
+        start(&parent, "root", "root", 10);
+        checkpoint(parent, "a", 11);
+        checkpoint(parent, "b", 12);
+        checkpoint(parent, "b", 12);
+        checkpoint(parent, "c", 13);
+        start(&child, "root", "root", 10);
+        checkpoint(child, "a", 11);
+        checkpoint(child, "b", 12);
+        checkpoint(parent, "d", 14);
+        has_checkpoints(parent, "abbcd");
+        start(&parent, "root", "root", 10);
+        checkpoint(parent, "a", 11);
+        checkpoint(parent, "b", 12);
+        checkpoint(parent, "b", 12);
+        checkpoint(parent, "c", 13);
+        checkpoint(parent, "d", 14);
+        checkpoint(parent, "e", 15);
+        has_checkpoints(parent, "abbcde");
+}
+END_TEST
+
 START_TEST(sessions_may_share_a_context) {
         static ChainContext *parent = NULL, *child = NULL, *late = NULL;
         static ChainSpan *span = NULL;
@@ -501,6 +540,7 @@ int main(void) {
         tcase_add_test(tcase, ends_close_and_keep_what_they_end);
         tcase_add_test(tcase, a_span_without_a_context_goes_to_its_traces_chain);
         tcase_add_test(tcase, a_context_announced_again_is_not_doubled);
+        tcase_add_test(tcase, checkpoints_said_again_are_not_doubled);
         tcase_add_test(tcase, sessions_may_share_a_context);
         tcase_add_test(tcase, a_handle_used_again_for_another_context_lets_the_first_go);
         tcase_add_test(tcase, what_is_forgotten_is_open_no_more);
