@@ -31,14 +31,20 @@ typedef struct FakeRecord {
         unsigned connection; /* 1, 2, … */
 } FakeRecord;
 
+enum { FAKE_CONNECTIONS_MAX = 64 };
+
+typedef struct FakeConnection {
+        int fd; /* -1: it has ended */
+        uint8_t *data;
+        size_t size;
+} FakeConnection;
+
 typedef struct FakeDaemon {
         char folder[64];
         struct sockaddr_un address;
         int listener;
-        int fd; /* the latest connection; -1: none */
+        FakeConnection connections[FAKE_CONNECTIONS_MAX];
         unsigned n_connections;
-        uint8_t *data;
-        size_t size;
         FakeRecord *records;
         size_t n_records;
 } FakeDaemon;
@@ -55,7 +61,7 @@ static inline void fake_daemon_listen(FakeDaemon *daemon) {
 
 /* Names the socket to the library; nobody listens there yet. */
 static inline void fake_daemon_name(FakeDaemon *daemon) {
-        *daemon = (FakeDaemon){.listener = -1, .fd = -1, .address.sun_family = AF_UNIX};
+        *daemon = (FakeDaemon){.listener = -1, .address.sun_family = AF_UNIX};
         strcpy(daemon->folder, "/tmp/catena-test-XXXXXX");
         ck_assert_ptr_nonnull(mkdtemp(daemon->folder));
         snprintf(daemon->address.sun_path, sizeof daemon->address.sun_path, "%s/s", daemon->folder);
@@ -77,89 +83,90 @@ static inline void fake_daemon_forget(FakeDaemon *daemon) {
 
 /* As a daemon that dies. */
 static inline void fake_daemon_die(FakeDaemon *daemon) {
-        if (daemon->fd >= 0)
-                close(daemon->fd);
+        for (unsigned i = 0; i < daemon->n_connections; i++) {
+                if (daemon->connections[i].fd >= 0)
+                        close(daemon->connections[i].fd);
+                daemon->connections[i].fd = -1;
+                daemon->connections[i].size = 0;
+        }
         if (daemon->listener >= 0)
                 close(daemon->listener);
-        daemon->fd = daemon->listener = -1;
-        daemon->size = 0;
+        daemon->listener = -1;
 }
 
 static inline void fake_daemon_close(FakeDaemon *daemon) {
         fake_daemon_die(daemon);
         fake_daemon_forget(daemon);
-        free(daemon->data);
+        for (unsigned i = 0; i < daemon->n_connections; i++)
+                free(daemon->connections[i].data);
         (void)unlink(daemon->address.sun_path);
         (void)rmdir(daemon->folder);
 }
 
-static inline void fake_daemon_parse(FakeDaemon *daemon) {
+/* Takes the record at the front; how many bytes it was, 0: there is none whole. */
+static inline size_t fake_daemon_parse(FakeDaemon *daemon, unsigned connection, const uint8_t *data,
+                                       size_t size) {
         RecordHeader header;
-        size_t at = 0, stride;
+        FakeRecord *record;
+        int r = record_frame(&header, data, size);
 
-        while (at < daemon->size) {
-                int r = record_frame(&header, daemon->data + at, daemon->size - at);
-
-                if (r == RECORD_E_PARTIAL)
-                        break;
-                ck_assert_int_eq(r, 0);
-                stride = record_stride(header.size);
-                daemon->records =
-                        realloc(daemon->records, (daemon->n_records + 1) * sizeof(FakeRecord));
-                ck_assert_ptr_nonnull(daemon->records);
-                daemon->records[daemon->n_records] = (FakeRecord){
-                        .header = header,
-                        .size = header.size - RECORD_HEADER_SIZE,
-                        .body = malloc(header.size),
-                        .connection = daemon->n_connections,
-                };
-                memcpy(daemon->records[daemon->n_records].body,
-                       daemon->data + at + RECORD_HEADER_SIZE, header.size - RECORD_HEADER_SIZE);
-                daemon->n_records++;
-                at += stride;
-        }
-        daemon->size -= at;
-        memmove(daemon->data, daemon->data + at, daemon->size);
+        if (r == RECORD_E_PARTIAL)
+                return 0;
+        ck_assert_int_eq(r, 0);
+        daemon->records = realloc(daemon->records, (daemon->n_records + 1) * sizeof *record);
+        ck_assert_ptr_nonnull(daemon->records);
+        record = &daemon->records[daemon->n_records++];
+        *record = (FakeRecord){
+                .header = header,
+                .size = header.size - RECORD_HEADER_SIZE,
+                .body = malloc(header.size),
+                .connection = connection + 1,
+        };
+        memcpy(record->body, data + RECORD_HEADER_SIZE, record->size);
+        return record_stride(header.size);
 }
 
-/* Whether anything came; false also at the end of the connection, which is then closed. */
-static inline bool fake_daemon_read(FakeDaemon *daemon) {
+/* Whether anything came; at its end the connection is closed. */
+static inline bool fake_daemon_read(FakeDaemon *daemon, unsigned i) {
+        enum { ROOM = 65536 };
+        FakeConnection *connection = &daemon->connections[i];
+        size_t n_taken, at = 0;
         ssize_t n;
 
-        daemon->data = realloc(daemon->data, daemon->size + 65536);
-        ck_assert_ptr_nonnull(daemon->data);
-        n = recv(daemon->fd, daemon->data + daemon->size, 65536, MSG_DONTWAIT);
-        if (n < 0)
+        if (connection->fd < 0)
                 return false;
+        connection->data = realloc(connection->data, connection->size + ROOM);
+        ck_assert_ptr_nonnull(connection->data);
+        n = recv(connection->fd, connection->data + connection->size, ROOM, MSG_DONTWAIT);
         if (n == 0) {
-                close(daemon->fd);
-                daemon->fd = -1;
-                daemon->size = 0;
-                return false;
+                close(connection->fd);
+                connection->fd = -1;
         }
-        daemon->size += (size_t)n;
-        fake_daemon_parse(daemon);
+        if (n <= 0)
+                return false;
+        connection->size += (size_t)n;
+        while ((n_taken =
+                        fake_daemon_parse(daemon, i, connection->data + at, connection->size - at)))
+                at += n_taken;
+        connection->size -= at;
+        memmove(connection->data, connection->data + at, connection->size);
         return true;
 }
 
-/* Takes all that there is, of this connection and of those behind it. */
+/* Takes all that there is. */
 static inline void fake_daemon_take(FakeDaemon *daemon) {
         int fd;
 
-        do {
-                while (daemon->fd >= 0 && fake_daemon_read(daemon))
+        while ((fd = accept4(daemon->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+                ck_assert_uint_lt(daemon->n_connections, FAKE_CONNECTIONS_MAX);
+                daemon->connections[daemon->n_connections++] = (FakeConnection){.fd = fd};
+        }
+        for (unsigned i = 0; i < daemon->n_connections; i++)
+                while (fake_daemon_read(daemon, i))
                         ;
-                fd = accept4(daemon->listener, NULL, NULL, SOCK_CLOEXEC);
-                if (fd >= 0) {
-                        if (daemon->fd >= 0)
-                                close(daemon->fd);
-                        daemon->fd = fd;
-                        daemon->size = 0;
-                        daemon->n_connections++;
-                }
-        } while (fd >= 0);
 }
 
+/* On the latest connection. */
 static inline void fake_daemon_say(FakeDaemon *daemon, RecordType type, uint64_t id,
                                    const void *body, size_t size) {
         uint8_t record[512] = {0};
@@ -172,7 +179,8 @@ static inline void fake_daemon_say(FakeDaemon *daemon, RecordType type, uint64_t
         ck_assert_uint_le(header.size, sizeof record);
         record_header_write(record, &header);
         memcpy(record + RECORD_HEADER_SIZE, body, size);
-        ck_assert_int_eq(send(daemon->fd, record, record_stride(header.size), MSG_NOSIGNAL),
+        ck_assert_int_eq(send(daemon->connections[daemon->n_connections - 1].fd, record,
+                              record_stride(header.size), MSG_NOSIGNAL),
                          (ssize_t)record_stride(header.size));
 }
 
@@ -252,4 +260,21 @@ fake_attribute_string(Opentelemetry__Proto__Common__V1__KeyValue *const *attribu
                 fake_attribute(attributes, n, key);
 
         return value ? value->string_value : NULL;
+}
+
+static inline Catena__V1__Hello *fake_daemon_hello(FakeDaemon *daemon, size_t n) {
+        FakeRecord *record = fake_daemon_record(daemon, RECORD_HELLO, 0, n);
+        Catena__V1__Hello *hello = catena__v1__hello__unpack(NULL, record->size, record->body);
+
+        ck_assert_ptr_nonnull(hello);
+        return hello;
+}
+
+/* A record's body as a Context. */
+static inline Catena__V1__Context *fake_context(const FakeRecord *record) {
+        Catena__V1__Context *context =
+                catena__v1__context__unpack(NULL, record->size, record->body);
+
+        ck_assert_ptr_nonnull(context);
+        return context;
 }
