@@ -162,16 +162,13 @@ static void link_receive(uint32_t epoch) {
 
 /* ---- connecting, alone inside ---- */
 
-static void link_drop(uint32_t epoch) {
-        uint64_t connection = atomic_load(&link_state.connection);
-
-        if (connection >> 32 == epoch && !atomic_load(&link_state.welcomed))
-                link_receive(epoch); /* the token, at the last moment */
-        if (connection)
+static void link_drop(void) {
+        if (atomic_load(&link_state.connection))
                 catena__socket_close(&link_state.socket);
         atomic_store(&link_state.connection, 0);
         atomic_store(&link_state.broken, false);
-        atomic_store(&link_state.rest, 0);
+        if (atomic_exchange(&link_state.rest, 0))
+                catena__lost(LOST_NOT_CONNECTED, LOST_UPDATES);
         atomic_store(&link_state.welcomed, false);
         link_state.input = (LinkInput){0};
 }
@@ -248,14 +245,15 @@ static int link_push(void) {
 static int link_repair(uint32_t epoch) {
         int r;
 
-        if (!link_is_up(epoch) && !link_may_try(epoch) && gate_is_empty(&link_state.gate, epoch))
+        if (!atomic_load(&link_state.connection) && !link_may_try(epoch) &&
+            gate_is_empty(&link_state.gate, epoch))
                 return LINK_E_DOWN;
         if (!gate_enter_alone(&link_state.gate, epoch))
                 return LINK_E_BUSY;
         if (link_is_up(epoch)) {
                 r = link_push();
         } else {
-                link_drop(epoch);
+                link_drop();
                 r = link_connect(epoch);
         }
         gate_leave_alone(&link_state.gate, epoch);
@@ -355,7 +353,8 @@ int catena__link_commit(LinkTicket *ticket, size_t size) {
                 atomic_store(&link_state.broken, true);
                 r = LINK_E_DOWN;
         }
-        if (!r && !atomic_load(&link_state.welcomed) && !ticket->alone)
+        /* Also of a connection that is gone: its token was the last it said. */
+        if (!atomic_load(&link_state.welcomed))
                 link_receive(ticket->epoch);
         link_leave(ticket);
         return r;
@@ -404,6 +403,6 @@ void catena__link_close(void) {
 
         if (!gate_enter_alone(&link_state.gate, epoch))
                 return;
-        link_drop(epoch);
+        link_drop();
         gate_leave_alone(&link_state.gate, epoch);
 }
