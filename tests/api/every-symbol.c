@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A program outside: only the public header, the real library, every call. No daemon is there. */
+
+#include <catena.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHECK(condition)                                                                           \
+        do {                                                                                       \
+                if (!(condition)) {                                                                \
+                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);            \
+                        exit(EXIT_FAILURE);                                                        \
+                }                                                                                  \
+        } while (0)
+
+static void use_contexts(void) {
+        catena_context *order = catena_context_new("order", "session"), *before;
+        catena_context *child = catena_context_child(order), *given, *received;
+
+        given = catena_context_new_with(&(catena_context_options){.correlation_id = "ticket"});
+        CHECK(strlen(catena_context_id(order)) == 36);
+        CHECK(strcmp(catena_context_correlation_id(child), catena_context_id(order)) == 0);
+        CHECK(strcmp(catena_context_causation_id(given), "ticket") == 0);
+        CHECK(strcmp(catena_context_workflow_id(child), "order") == 0);
+        CHECK(strcmp(catena_context_session_id(child), "session") == 0);
+        CHECK(strlen(catena_context_trace_id(order)) == 32);
+        CHECK(!catena_context_span_id(order));
+        CHECK(!catena_context_parent_span_id(child));
+        CHECK(catena_context_trace_flags(order) == 3);
+        CHECK(catena_context_elapsed_ms(order) >= 0);
+        catena_context_checkpoint(order, "half");
+
+        before = catena_context_attach(order);
+        CHECK(catena_context_current() == order);
+        catena_context_detach(before);
+
+        CHECK(!catena_inject_environ(order, (catena_span){0}));
+        received = catena_context_extract_environ(0);
+        CHECK(strcmp(catena_context_causation_id(received), catena_context_id(order)) == 0);
+        catena_context_free(received);
+        catena_context_free(given);
+        catena_context_free(child);
+        catena_context_free(order);
+}
+
+static void use_spans(void) {
+        catena_context *context = catena_context_new(NULL, NULL);
+        const catena_scope *scope = catena_scope_get("api", "1", NULL);
+        catena_attribute attribute = {.key = "k", .value.string = "v"};
+        catena_span span, child, with;
+
+        span = catena_span_start(context, "span", CATENA_KIND_CLIENT);
+        child = catena_span_child(span, "child", CATENA_KIND_INTERNAL);
+        with = catena_span_start_with(context, "with", &(catena_span_options){.scope = scope});
+        CHECK(memcmp(child.parent_id, span.span_id, 8) == 0);
+        CHECK(memcmp(with.parent_id, span.span_id, 8) == 0);
+        CHECK(catena_span_recording(span));
+        catena_span_set(span, &attribute, 1);
+        catena_span_set_string(span, "s", "v");
+        catena_span_set_int(span, "i", 1);
+        catena_span_set_double(span, "d", 0.5);
+        catena_span_set_bool(span, "b", true);
+        catena_span_set_name(span, "renamed");
+        catena_span_set_status(span, CATENA_STATUS_OK, NULL);
+        catena_span_link(span, child, &attribute, 1);
+        catena_span_event(span, "event", &attribute, 1);
+        catena_span_event_at(span, "event", 1, NULL, 0);
+        catena_span_error(span, "type", "message", NULL);
+        catena_span_end_at(with, 1);
+        catena_span_end(child);
+        catena_span_end(span);
+        catena_context_free(context);
+}
+
+int main(void) {
+        catena_stats stats = {0};
+
+        CHECK(catena_start(&(catena_options){.socket = "/nowhere/catena.sock"}));
+        use_contexts();
+        use_spans();
+        CHECK(!catena_flush(10000));
+        CHECK(!catena_flush_to(CATENA_DELIVERED, 0));
+        CHECK(catena_stats_get(&stats, sizeof stats) == sizeof stats);
+        CHECK(stats.spans_started == 3 && stats.dropped_starts == 3 && stats.misuse == 0);
+        CHECK(strcmp(catena_version(), CATENA_EXPECTED_VERSION) == 0);
+        CHECK(catena_abi() == CATENA_ABI);
+        (void)catena_stop(0);
+        return EXIT_SUCCESS;
+}
