@@ -105,7 +105,8 @@ static void context_forget_attributes(Context *context) {
         session_discharge(context->session, context->n_bytes);
         free(context->attributes);
         context->attributes = NULL;
-        context->n_bytes = context->n_attributes = 0;
+        context->n_bytes = 0;
+        context->conflict = false;
         context->keys = (ValidateBloom){0};
 }
 
@@ -126,11 +127,6 @@ void context_settle(Context *context) {
 }
 
 /* ---- attributes ---- */
-
-static void context_add_key(Context *context, const char *key) {
-        validate_bloom_add(&context->keys, key, strlen(key));
-        context->n_attributes++;
-}
 
 static size_t context_string_size(const char *text) {
         return pb_bytes_size(ANY_VALUE_STRING, strlen(text));
@@ -154,7 +150,7 @@ static int context_put_string(Context *context, Buffer *out, const char *key, co
         pb_put_prefix(&writer, KEY_VALUE_VALUE, value);
         pb_put_bytes(&writer, ANY_VALUE_STRING, text, strlen(text));
         out->size += size;
-        context_add_key(context, key);
+        validate_bloom_add(&context->keys, key, strlen(key));
         return 0;
 }
 
@@ -183,7 +179,7 @@ static int context_put_strings(Context *context, Buffer *out, const char *key, c
                 pb_put_bytes(&writer, ANY_VALUE_STRING, texts[i], strlen(texts[i]));
         }
         out->size += size;
-        context_add_key(context, key);
+        validate_bloom_add(&context->keys, key, strlen(key));
         return 0;
 }
 
@@ -207,8 +203,9 @@ static int context_put_tags(Context *context, Buffer *out) {
                         r = buffer_append(out, field.start, size);
                         if (r)
                                 return error_trace(r);
+                        if (summary.unknown || validate_bloom_meet(&context->keys, &summary.keys))
+                                context->conflict = true;
                         validate_bloom_merge(&context->keys, &summary.keys);
-                        context->n_attributes++;
                 }
         }
         return 0;

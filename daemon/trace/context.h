@@ -27,8 +27,8 @@ struct Context {
         /* What its spans carry of it: encoded attributes of a Span, made when it is announced. */
         uint8_t *attributes;
         size_t n_bytes;
-        size_t n_attributes;
         ValidateBloom keys;
+        bool conflict; /* they cannot be copied as they are: two may share a key, or know more */
 
         ChainContext *chain; /* or NULL */
         List link;           /* session.all_contexts */

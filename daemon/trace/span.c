@@ -87,6 +87,8 @@ int span_settle(Span *span, ObjectPieces *pieces) {
 
         if (context && validate_bloom_meet(&span->keys, &context->keys))
                 meet = true;
+        if (context && context->conflict)
+                span->object.rebuild = true;
         if (span->n_attributes > limits->attributes || span->n_events > limits->events ||
             span->n_links > limits->links)
                 span->object.rebuild = true;

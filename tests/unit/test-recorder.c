@@ -127,6 +127,25 @@ START_TEST(a_key_set_twice_is_rebuilt_and_the_last_wins) {
 }
 END_TEST
 
+START_TEST(tags_that_repeat_a_key_or_know_more_are_rebuilt) {
+        /* "tag" = "a", then "workflow.id" = "mine" with an unknown field 15. */
+        static const char tags[] = "\x4a\x0a\x0a\x03tag\x12\x03\x0a\x01"
+                                   "a"
+                                   "\x4a\x17\x0a\x0bworkflow.id\x12\x06\x0a\x04mine\x78\x01";
+        Session *session = script_session(&script, 1, "shop");
+
+        script_say_raw(&script, RECORD_CONTEXT, RECORD_START, 5, 0, tags, sizeof tags - 1);
+        script_span_start(&script, 5, 1, "tagged");
+        script_span_end(&script, 1);
+        ck_assert_int_eq(script_take(&script, session, JOURNAL_PASS_END), 0);
+        script_deliver(&script);
+        ck_assert_str_eq(script_exported(&script, 1),
+                         "shop tagged status=0 workflow.id=mine workflow.session_id=unknown tag=a");
+        ck_assert_uint_eq(view().counters.unknown_fields, 1);
+        ck_assert_uint_eq(view().counters.spans_rebuilt, 1);
+}
+END_TEST
+
 START_TEST(the_same_id_in_two_sessions_is_two_spans) {
         Session *one = script_session(&script, 1, "one"), *two = script_session(&script, 2, "two");
 
@@ -448,6 +467,7 @@ int main(void) {
         tcase_add_test(tcase, a_fragment_without_a_start_is_an_orphan);
         tcase_add_test(tcase, a_fragment_after_the_end_is_late);
         tcase_add_test(tcase, a_key_set_twice_is_rebuilt_and_the_last_wins);
+        tcase_add_test(tcase, tags_that_repeat_a_key_or_know_more_are_rebuilt);
         tcase_add_test(tcase, the_same_id_in_two_sessions_is_two_spans);
         tcase_add_test(tcase, what_a_dead_process_left_open_ends_as_an_error);
         tcase_add_test(tcase, what_is_open_at_bye_is_abandoned);
