@@ -6,13 +6,17 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { COMMAND_DEMO_FLUSH_MS = 5000 };
+enum {
+        COMMAND_DEMO_FLUSH_MS = 5000,
+        COMMAND_DEMO_UPLOAD_MS = 30, /* until the upload is killed */
+};
 
 static const char command_demo_story[] =
         "A nightly report: which kinds of files are in /usr/share? A shell pipeline counts them,\n"
@@ -92,7 +96,7 @@ static void command_demo_publish(const CommandDemo *demo) {
         close(fds[1]);
         if (pid > 0) {
                 if (read(fds[0], &byte, 1) == 1)
-                        catena_span_event(span, "killing the upload", NULL, 0);
+                        poll(NULL, 0, COMMAND_DEMO_UPLOAD_MS);
                 kill(pid, SIGKILL);
                 waitpid(pid, NULL, 0);
                 catena_span_error(span, "upload", "the upload was killed", NULL);
@@ -113,14 +117,14 @@ static char *command_demo_work(CommandDemo *demo) {
         chain = strdup(catena_context_correlation_id(demo->context));
         report = catena_span_start(demo->context, "report", CATENA_KIND_INTERNAL);
         command_demo_script(demo, "count",
-                            "\"$0\" exec find /usr/share -type f |"
+                            "\"$0\" exec find /usr/share -maxdepth 3 -type f |"
                             "\"$0\" exec sed 's/.*[./]//' |"
                             "\"$0\" exec sort |"
                             "\"$0\" exec uniq -c >/dev/null");
         catena_context_checkpoint(demo->context, "counted");
         command_demo_publish(demo);
         catena_context_checkpoint(demo->context, "published");
-        command_demo_script(demo, "notify", "\"$0\" exec --name mail sh -c 'exit 3'");
+        command_demo_script(demo, "notify", "\"$0\" exec --name mail sh -c 'sleep 0.02; exit 3'");
         catena_span_end(report);
         catena_context_free(demo->context);
         catena_stop(COMMAND_DEMO_FLUSH_MS);

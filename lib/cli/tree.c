@@ -168,7 +168,7 @@ static size_t tree_label(const TreeDrawing *drawing, const TreeNode *node, size_
                 return used;
         tree_colour(drawing, TREE_DIM);
         if (*name)
-                used += text_print(drawing->out, "  ", drawing->label - used);
+                used += text_print(drawing->out, *tag == '[' ? " " : "  ", drawing->label - used);
         used += text_print(drawing->out, tag, drawing->label - used);
         tree_colour(drawing, TREE_PLAIN);
         return used;
