@@ -147,8 +147,9 @@ void recorder_settle_session(Recorder *recorder, Session *session);
 int recorder_read_batch(Recorder *recorder, const RecorderRecord *record);
 int recorder_read_done(Recorder *recorder, const RecorderRecord *record);
 int recorder_read_drop(Recorder *recorder, const RecorderRecord *record);
-/* What a DONE says. */
+/* What a DONE says, and a DROP: done without the record where there is no room for it. */
 void recorder_answered(Recorder *recorder, const Catena__V1__Done *message);
+void recorder_dropped(Recorder *recorder, const char *name);
 
 int recorder_batch_new(Batch **batchp, BatchSignal signal, uint64_t number);
 Batch *recorder_batch_free(Batch *batch);

@@ -96,8 +96,10 @@ int recorder_set_exporters(Recorder *recorder, const char *const *names, const u
                         continue;
                 message.exporter = recorder->exporters[i].name;
                 r = recorder_decide(recorder, RECORD_DROP, 0, &message.base, now_unix_ns);
-                if (r)
-                        return r < 0 ? error_trace(r) : r;
+                if (r == RECORDER_E_FULL)
+                        recorder_dropped(recorder, message.exporter);
+                else if (r)
+                        return error_trace(r);
         }
         return 0;
 }

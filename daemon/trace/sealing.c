@@ -298,24 +298,28 @@ int recorder_read_done(Recorder *recorder, const RecorderRecord *record) {
         return 0;
 }
 
-int recorder_read_drop(Recorder *recorder, const RecorderRecord *record) {
-        Catena__V1__Drop *message;
-        int i;
+void recorder_dropped(Recorder *recorder, const char *name) {
+        int i = recorder_find_exporter(recorder, name);
 
-        message = catena__v1__drop__unpack(NULL, record->size, record->body);
-        if (!message)
-                return 0;
-        i = recorder_find_exporter(recorder, message->exporter);
-        for (unsigned kind = 0; kind < _BATCH_SIGNALS_N && i >= 0; kind++) {
+        for (unsigned kind = 0; kind < _BATCH_SIGNALS_N && i >= 0; kind++)
                 list_for_each_safe (link, &recorder->signals[kind].sealed) {
                         Batch *batch = list_entry(link, Batch, link);
+
                         if (!(batch->owing & (1u << i)))
                                 continue;
                         recorder->exporters[i].of[kind].n_dropped[BATCH_DROP_EXPORTER_GONE] +=
                                 batch->n_objects;
                         recorder_answer(recorder, batch, (unsigned)i);
                 }
-        }
+}
+
+int recorder_read_drop(Recorder *recorder, const RecorderRecord *record) {
+        Catena__V1__Drop *message;
+
+        message = catena__v1__drop__unpack(NULL, record->size, record->body);
+        if (!message)
+                return 0;
+        recorder_dropped(recorder, message->exporter);
         catena__v1__drop__free_unpacked(message, NULL);
         return 0;
 }
