@@ -150,13 +150,14 @@ static void listener_on_process_gone(uv_poll_t *poll, int status, int events) {
         listener_check(listener, listener_end_sessions(listener));
 }
 
-void listener_resume(Listener *listener) {
+bool listener_resume(Listener *listener) {
         List *stalled = &listener->host.stalled;
 
         while (!list_is_empty(stalled))
                 if (!peer_turn(list_entry(list_first(stalled), Peer, stalled_link)))
                         break;
         listener_check(listener, listener_end_sessions(listener));
+        return !list_is_empty(stalled);
 }
 
 /* ---- open and close ---- */

@@ -59,8 +59,11 @@ typedef struct ListenerCounters {
 /* Also watches the sessions that were recovered, and ends those whose process is gone. */
 int listener_open(Listener **listenerp, uv_loop_t *loop, Recorder *recorder,
                   const ListenerOptions *options);
-/* There may be room in the journal again: peers that were left unread are read. Once a turn. */
-void listener_resume(Listener *listener);
+/*
+ * There may be room in the journal again: peers that were left unread are read. Once a turn.
+ * Whether some are still unread.
+ */
+bool listener_resume(Listener *listener);
 const ListenerCounters *listener_counters(const Listener *listener);
 /* Reads every socket once more, then closes all; `closed` runs when its memory is free. */
 void listener_close(Listener *listener, void (*closed)(void *user), void *user);

@@ -4,6 +4,7 @@
 /* A private folder for a test, in memory where there is /dev/shm; removed with what is in it. */
 
 #include <dirent.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,20 +20,16 @@ static inline void folder_make(char path[FOLDER_PATH_SIZE]) {
                 abort();
 }
 
+static inline int folder_remove_entry(const char *path, const struct stat *about, int type,
+                                      struct FTW *where) {
+        (void)about;
+        (void)type;
+        (void)where;
+        return remove(path);
+}
+
 static inline void folder_remove(const char *path) {
-        DIR *dir = opendir(path);
-        struct dirent *entry;
-
-        while (dir && (entry = readdir(dir))) {
-                char name[FOLDER_PATH_SIZE * 2];
-
-                snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
-                if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
-                        unlink(name);
-        }
-        if (dir)
-                closedir(dir);
-        rmdir(path);
+        nftw(path, folder_remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 /* How many names there end so. */

@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "daemon/daemon.h"
+
+#include "daemon/base/error.h"
+#include "daemon/base/log.h"
+#include "daemon/control/control.h"
+#include "daemon/export/exporter.h"
+#include "daemon/ingest/listener.h"
+#include "daemon/journal/journal.h"
+#include "daemon/notify.h"
+#include "daemon/trace/chains.h"
+#include "daemon/trace/recorder.h"
+#include "proto/pb.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <uv.h>
+
+#define DAEMON_USER_AGENT "catenad/" CATENA_VERSION " OTel-OTLP-Exporter-C/" CATENA_VERSION
+
+enum {
+        DAEMON_RETRY_MS = 100, /* while the journal has no room for somebody */
+        DAEMON_SIGNALS_N = 3,
+};
+
+typedef enum DaemonState {
+        DAEMON_RUNNING,
+        DAEMON_STOPPING, /* control and listener close: the last records are read */
+        DAEMON_DRAINING, /* what was read is sent, until the deadline */
+        DAEMON_LEAVING,  /* all the rest closes */
+} DaemonState;
+
+typedef struct Daemon {
+        const Config *config;
+        DaemonState state;
+        int failure; /* the first that a part could not go on after */
+        uint64_t start_unix_ns;
+
+        uv_loop_t loop;
+        uv_prepare_t turn; /* once a turn, before the loop sleeps */
+        uv_timer_t wake;   /* when a batch is due, or there may be room again */
+        uint64_t wake_unix_ns;
+        uv_timer_t deadline;
+        uv_signal_t signals[DAEMON_SIGNALS_N];
+
+        uint64_t seed;
+        Chains *chains;
+        Journal *journal;
+        JournalReport journal_report;
+        Buffer resource;
+        Recorder *recorder;
+        Exporter *exporters[CONFIG_EXPORTERS_MAX];
+        size_t n_exporters;
+        Listener *listener;
+        Control *control;
+} Daemon;
+
+static uint64_t daemon_now_unix_ns(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_REALTIME, &now);
+        return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void daemon_fail(void *user, int r) {
+        Daemon *daemon = user;
+
+        if (!daemon->failure)
+                daemon->failure = r;
+        uv_stop(&daemon->loop);
+}
+
+static void daemon_check(Daemon *daemon, int r) {
+        if (r < 0)
+                daemon_fail(daemon, error_trace(r));
+}
+
+static void daemon_notify(const char *state) {
+        if (notify_send(state) == NOTIFY_E_SOCKET)
+                log_warning("the service manager cannot be told %s: %s", state, strerror(errno));
+}
+
+/* ---- the end ---- */
+
+static void daemon_close_handle(uv_handle_t *handle, void *user) {
+        (void)user;
+        if (!uv_is_closing(handle))
+                uv_close(handle, NULL);
+}
+
+/* Closes one part, and is called again when it is closed. */
+static void daemon_close_next(void *user) {
+        Daemon *daemon = user;
+        Control *control = daemon->control;
+        Listener *listener = daemon->listener;
+
+        if (control) {
+                daemon->control = NULL;
+                control_close(control, daemon_close_next, daemon);
+        } else if (listener) {
+                daemon->listener = NULL;
+                listener_close(listener, daemon_close_next, daemon);
+        } else if (daemon->state == DAEMON_STOPPING) {
+                daemon->state = DAEMON_DRAINING;
+                for (size_t i = 0; i < daemon->n_exporters; i++)
+                        exporter_hurry(daemon->exporters[i]);
+        } else if (daemon->n_exporters) {
+                exporter_close(daemon->exporters[--daemon->n_exporters], daemon_close_next, daemon);
+        } else {
+                uv_walk(&daemon->loop, daemon_close_handle, NULL);
+        }
+}
+
+static void daemon_leave(Daemon *daemon) {
+        daemon->state = DAEMON_LEAVING;
+        uv_prepare_stop(&daemon->turn);
+        uv_timer_stop(&daemon->deadline);
+        uv_timer_stop(&daemon->wake);
+        daemon_close_next(daemon);
+}
+
+static void daemon_on_deadline(uv_timer_t *timer) {
+        Daemon *daemon = timer->data;
+
+        if (daemon->state == DAEMON_DRAINING)
+                daemon_leave(daemon);
+        else
+                uv_timer_start(timer, daemon_on_deadline, 1, 0); /* the last records come first */
+}
+
+static void daemon_stop(Daemon *daemon) {
+        daemon_notify("STOPPING=1");
+        daemon->state = DAEMON_STOPPING;
+        uv_timer_start(&daemon->deadline, daemon_on_deadline,
+                       daemon->config->shutdown.timeout_ns / CONFIG_MS, 0);
+        daemon_close_next(daemon);
+}
+
+static void daemon_on_signal(uv_signal_t *handle, int number) {
+        Daemon *daemon = handle->data;
+
+        if (number == SIGHUP) {
+                log_info("SIGHUP: the configuration is read at a restart only");
+        } else if (daemon->state == DAEMON_RUNNING) {
+                log_info("%s: sending what was received, then leaving",
+                         number == SIGTERM ? "SIGTERM" : "SIGINT");
+                daemon_stop(daemon);
+        } else if (daemon->state == DAEMON_DRAINING) {
+                log_info("asked again: leaving at once");
+                daemon_leave(daemon);
+        }
+}
+
+/* ---- a turn ---- */
+
+static void daemon_on_wake(uv_timer_t *timer) {
+        (void)timer; /* that there is a turn is enough */
+}
+
+/* Sleeps no longer than until a batch is due, nor for long while somebody waits for room. */
+static void daemon_set_wake(Daemon *daemon, uint64_t now_unix_ns, bool retry) {
+        uint64_t due_unix_ns = recorder_seal_due_unix_ns(daemon->recorder);
+        uint64_t delay_ns = 0;
+
+        if (retry)
+                due_unix_ns = now_unix_ns + DAEMON_RETRY_MS * CONFIG_MS;
+        if (due_unix_ns == UINT64_MAX) {
+                uv_timer_stop(&daemon->wake);
+                return;
+        }
+        if (due_unix_ns == daemon->wake_unix_ns && uv_is_active((uv_handle_t *)&daemon->wake))
+                return;
+        daemon->wake_unix_ns = due_unix_ns;
+        if (due_unix_ns > now_unix_ns)
+                delay_ns = due_unix_ns - now_unix_ns;
+        if (!retry && delay_ns > daemon->config->batch.delay_ns)
+                delay_ns = daemon->config->batch.delay_ns; /* the clock was set back */
+        uv_timer_start(&daemon->wake, daemon_on_wake, (delay_ns + CONFIG_MS - 1) / CONFIG_MS, 0);
+}
+
+static bool daemon_is_drained(Daemon *daemon) {
+        RecorderView view;
+        size_t n = 0;
+
+        recorder_view(daemon->recorder, &view);
+        for (unsigned kind = 0; kind < _BATCH_SIGNALS_N; kind++)
+                n += view.n_sealed[kind] + view.n_unsealed[kind];
+        return !n;
+}
+
+static void daemon_on_turn(uv_prepare_t *handle) {
+        Daemon *daemon = handle->data;
+        uint64_t now_unix_ns = daemon_now_unix_ns();
+        bool retry = false;
+        int r;
+
+        daemon_check(daemon, recorder_reclaim(daemon->recorder, now_unix_ns));
+        if (daemon->listener)
+                retry = listener_resume(daemon->listener);
+        r = recorder_seal(daemon->recorder, now_unix_ns, daemon->state == DAEMON_DRAINING);
+        daemon_check(daemon, r);
+        for (size_t i = 0; i < daemon->n_exporters; i++)
+                exporter_wake(daemon->exporters[i]);
+        if (daemon->control)
+                control_turn(daemon->control);
+        if (daemon->failure)
+                return;
+        daemon_set_wake(daemon, now_unix_ns, retry || r == RECORDER_E_FULL);
+        if (daemon->state == DAEMON_DRAINING && daemon_is_drained(daemon))
+                daemon_leave(daemon);
+}
+
+/* ---- the start ---- */
+
+static int daemon_open_loop(Daemon *daemon) {
+        static const int signals[DAEMON_SIGNALS_N] = {SIGTERM, SIGINT, SIGHUP};
+        int r;
+
+        uv_prepare_init(&daemon->loop, &daemon->turn);
+        uv_timer_init(&daemon->loop, &daemon->wake);
+        uv_timer_init(&daemon->loop, &daemon->deadline);
+        daemon->turn.data = daemon->wake.data = daemon->deadline.data = daemon;
+        for (size_t i = 0; i < DAEMON_SIGNALS_N; i++) {
+                r = uv_signal_init(&daemon->loop, &daemon->signals[i]);
+                if (r)
+                        return error_origin(r);
+                daemon->signals[i].data = daemon;
+                r = uv_signal_start(&daemon->signals[i], daemon_on_signal, signals[i]);
+                if (r)
+                        return error_origin(r);
+        }
+        return 0;
+}
+
+/* The folder that a path lies in, so that a first start needs no preparation. */
+static void daemon_make_parent(const char *path) {
+        char parent[CONFIG_PATH_MAX + 1];
+        char *slash;
+
+        snprintf(parent, sizeof parent, "%s", path);
+        slash = strrchr(parent, '/');
+        *slash = 0;
+        /* Where it fails, who opens the path tells. */
+        if (slash > parent && mkdir(parent, 0755) == 0)
+                (void)chmod(parent, 0755); /* whatever the umask: clients must come through */
+}
+
+/* The recorder is made of the journal, and the journal asks it for its state. */
+static size_t daemon_checkpoint(void *user, uint8_t *data, size_t size) {
+        Daemon *daemon = user;
+
+        return daemon->recorder ? recorder_checkpoint(daemon->recorder, data, size) : 0;
+}
+
+static void daemon_report_journal(const Daemon *daemon) {
+        const JournalReport *report = &daemon->journal_report;
+        const char *path = daemon->config->journal.path;
+
+        if (!report->on_tmpfs)
+                log_warning("the journal's folder %s is not on tmpfs: expect pauses", path);
+        if (report->n_lost_segments || report->n_lost_blocks)
+                log_warning("the journal was damaged: %" PRIu64 " segments and %" PRIu64
+                            " blocks, %" PRIu64 " bytes, are lost",
+                            report->n_lost_segments, report->n_lost_blocks, report->lost_bytes);
+        if (report->newer_version)
+                log_warning("the journal has segments of format %" PRIu32 ", which is newer: they "
+                            "are set aside in %s",
+                            report->newer_version, path);
+}
+
+static int daemon_open_journal(Daemon *daemon) {
+        const char *path = daemon->config->journal.path;
+        JournalOptions options = {
+                .path = path,
+                .max_bytes = daemon->config->journal.max_bytes,
+                .checkpoint = daemon_checkpoint,
+                .user = daemon,
+        };
+        int r;
+
+        if (getrandom(options.key, sizeof options.key, 0) < 0 ||
+            getrandom(&daemon->seed, sizeof daemon->seed, 0) < 0)
+                return error_origin(-errno);
+        daemon_make_parent(path);
+        r = journal_open(&daemon->journal, &options, &daemon->journal_report);
+        if (r < 0)
+                return error_trace(r);
+        if (r == JOURNAL_E_LOCKED)
+                log_error("another daemon holds the journal %s", path);
+        else if (r)
+                log_error("the journal %s cannot be opened: %s", path, strerror(errno));
+        if (r)
+                return DAEMON_E_START;
+        daemon_report_journal(daemon);
+        return 0;
+}
+
+/* As in an OTLP Resource: repeated KeyValue attributes = 1. */
+static int daemon_encode_resource(Daemon *daemon) {
+        const ConfigResource *resource = &daemon->config->resource;
+
+        for (unsigned i = 0; i < resource->n_attributes; i++) {
+                const ConfigPair *pair = &resource->attributes[i];
+                size_t name_size = strlen(pair->name), value_size = strlen(pair->value);
+                size_t value = pb_bytes_size(1, value_size);
+                size_t both = pb_bytes_size(1, name_size) + pb_bytes_size(2, value);
+                size_t whole = pb_bytes_size(1, both);
+                PbWriter writer;
+                uint8_t *room;
+                int r = buffer_reserve(&daemon->resource, &room, whole);
+
+                if (r)
+                        return error_trace(r);
+                writer = pb_writer(room, whole);
+                pb_put_prefix(&writer, 1, both);
+                pb_put_bytes(&writer, 1, pair->name, name_size);
+                pb_put_prefix(&writer, 2, value);
+                pb_put_bytes(&writer, 1, pair->value, value_size);
+                assert(!writer.failed && writer.at == writer.end);
+                daemon->resource.size += whole;
+        }
+        return 0;
+}
+
+static int daemon_open_recorder(Daemon *daemon) {
+        const Config *config = daemon->config;
+        RecorderOptions options = {
+                .journal = daemon->journal,
+                .limits =
+                        {
+                                .attributes = config->limits.attributes,
+                                .events = config->limits.events,
+                                .links = config->limits.links,
+                                .nested = config->limits.attributes,
+                                .value_length = config->limits.value_length,
+                        },
+                .uid_share_bytes = config->limits.bytes_per_uid,
+                .seed = daemon->seed,
+                .batch_delay_ns = config->batch.delay_ns,
+                .batch_spans_max = config->batch.max_spans,
+                .batch_bytes_max = config->batch.max_bytes,
+        };
+        RecorderView view;
+        int r = chains_new(&daemon->chains, CHAINS_MAX_BYTES, daemon->seed);
+
+        if (!r)
+                r = daemon_encode_resource(daemon);
+        options.chains = daemon->chains;
+        options.resource = daemon->resource.data;
+        options.resource_size = daemon->resource.size;
+        if (!r)
+                r = recorder_new(&daemon->recorder, &options);
+        if (!r)
+                r = recorder_recover(daemon->recorder);
+        if (r)
+                return error_trace(r);
+        recorder_view(daemon->recorder, &view);
+        if (daemon->journal_report.n_blocks)
+                log_info("recovered from the journal: %zu sessions, %zu open spans, %zu spans and "
+                         "%zu logs to send",
+                         view.n_sessions_alive, view.n_spans_open,
+                         view.n_unsealed[BATCH_TRACES] + view.n_sealed[BATCH_TRACES],
+                         view.n_unsealed[BATCH_LOGS] + view.n_sealed[BATCH_LOGS]);
+        return 0;
+}
+
+static int daemon_name_exporters(Daemon *daemon) {
+        const Config *config = daemon->config;
+        const char *names[CONFIG_EXPORTERS_MAX];
+        uint32_t signals[CONFIG_EXPORTERS_MAX];
+        int r;
+
+        for (unsigned i = 0; i < config->n_exporters; i++) {
+                names[i] = config->exporters[i].name;
+                signals[i] = config->exporters[i].signals;
+        }
+        r = recorder_set_exporters(daemon->recorder, names, signals, config->n_exporters,
+                                   daemon_now_unix_ns());
+        if (r > 0) {
+                log_error("the journal %s has no place for these exporters: too many that are gone "
+                          "still have spans in it, or it is full",
+                          config->journal.path);
+                return DAEMON_E_START;
+        }
+        return error_trace(r);
+}
+
+static int daemon_open_exporter(Daemon *daemon, const ConfigExporter *exporter) {
+        ExporterHeader headers[CONFIG_HEADERS_MAX];
+        ExporterOptions options = {
+                .name = exporter->name,
+                .endpoint = exporter->endpoint,
+                .compression = exporter->compression,
+                .timeout_ns = exporter->timeout_ns,
+                .headers = headers,
+                .n_headers = exporter->n_headers,
+                .retry_initial_ns = exporter->retry.initial_ns,
+                .retry_max_ns = exporter->retry.max_ns,
+                .user_agent = DAEMON_USER_AGENT,
+                .sink = {daemon_fail, daemon},
+        };
+        int r;
+
+        for (unsigned i = 0; i < exporter->n_headers; i++)
+                headers[i] =
+                        (ExporterHeader){exporter->headers[i].name, exporter->headers[i].value};
+        r = exporter_open(&daemon->exporters[daemon->n_exporters], &daemon->loop, daemon->recorder,
+                          &options);
+        assert(r <= 0); /* the configuration was checked */
+        if (r)
+                return error_trace(r);
+        daemon->n_exporters++;
+        return 0;
+}
+
+static int daemon_open_exporters(Daemon *daemon) {
+        int r = daemon_name_exporters(daemon);
+
+        for (unsigned i = 0; !r && i < daemon->config->n_exporters; i++)
+                r = daemon_open_exporter(daemon, &daemon->config->exporters[i]);
+        return error_trace(r);
+}
+
+static int daemon_open_listener(Daemon *daemon) {
+        const ConfigListen *listen = &daemon->config->listen;
+        ListenerOptions options = {
+                .socket = listen->socket,
+                .mode = listen->mode,
+                .group = listen->group,
+                .max_clients = listen->max_clients,
+                .clients_per_uid = daemon->config->limits.clients_per_uid,
+                .sink = {daemon_fail, daemon},
+        };
+        int r;
+
+        daemon_make_parent(listen->socket);
+        r = listener_open(&daemon->listener, &daemon->loop, daemon->recorder, &options);
+        switch (r) {
+        case LISTENER_E_IN_USE:
+                log_error("another daemon answers on %s", listen->socket);
+                return DAEMON_E_START;
+        case LISTENER_E_PATH:
+                log_error("cannot listen on %s: %s", listen->socket, strerror(errno));
+                return DAEMON_E_START;
+        case LISTENER_E_GROUP:
+                log_error("cannot listen on %s: no group \"%s\"", listen->socket, listen->group);
+                return DAEMON_E_START;
+        default:
+                return error_trace(r);
+        }
+}
+
+static int daemon_open_control(Daemon *daemon) {
+        const ConfigControl *control = &daemon->config->control;
+        ControlOptions options = {
+                .socket = control->socket,
+                .mode = control->mode,
+                .group = control->group,
+                .recorder = daemon->recorder,
+                .chains = daemon->chains,
+                .listener = daemon->listener,
+                .exporters = daemon->exporters,
+                .n_exporters = daemon->n_exporters,
+                .journal_report = &daemon->journal_report,
+                .start_unix_ns = daemon->start_unix_ns,
+                .sink = {daemon_fail, daemon},
+        };
+        int r;
+
+        daemon_make_parent(control->socket);
+        r = control_open(&daemon->control, &daemon->loop, &options);
+        switch (r) {
+        case CONTROL_E_IN_USE:
+                log_error("another daemon answers on %s", control->socket);
+                return DAEMON_E_START;
+        case CONTROL_E_PATH:
+                log_error("cannot listen on %s: %s", control->socket, strerror(errno));
+                return DAEMON_E_START;
+        case CONTROL_E_GROUP:
+                log_error("cannot listen on %s: no group \"%s\"", control->socket, control->group);
+                return DAEMON_E_START;
+        default:
+                return error_trace(r);
+        }
+}
+
+static int daemon_open(Daemon *daemon) {
+        static int (*const steps[])(Daemon * daemon) = {
+                daemon_open_loop,      daemon_open_journal,  daemon_open_recorder,
+                daemon_open_exporters, daemon_open_listener, daemon_open_control,
+        };
+
+        for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+                int r = steps[i](daemon);
+
+                if (r)
+                        return error_trace(r);
+        }
+        uv_prepare_start(&daemon->turn, daemon_on_turn);
+        return 0;
+}
+
+/* ---- the whole ---- */
+
+static void daemon_say_what_stays(Daemon *daemon) {
+        RecorderView view;
+
+        recorder_view(daemon->recorder, &view);
+        log_info("leaving: %zu spans and %zu logs that are not delivered, and %zu open spans, stay "
+                 "in the journal",
+                 view.n_unsealed[BATCH_TRACES] + view.n_sealed[BATCH_TRACES],
+                 view.n_unsealed[BATCH_LOGS] + view.n_sealed[BATCH_LOGS], view.n_spans_open);
+}
+
+/* After a failure nothing is touched any more: the journal holds what there is. */
+static int daemon_go(Daemon *daemon) {
+        char state[256];
+        int r = daemon_open(daemon);
+
+        if (r < 0)
+                return error_trace(r);
+        if (r) {
+                daemon_leave(daemon);
+        } else {
+                log_info("catenad " CATENA_VERSION " listens on %s", daemon->config->listen.socket);
+                snprintf(state, sizeof state, "READY=1\nSTATUS=Listening on %s",
+                         daemon->config->listen.socket);
+                daemon_notify(state);
+        }
+        uv_run(&daemon->loop, UV_RUN_DEFAULT);
+        if (daemon->failure)
+                return error_trace(daemon->failure);
+        if (!r)
+                daemon_say_what_stays(daemon);
+        return r;
+}
+
+int daemon_run(const Config *config) {
+        Daemon daemon = {.config = config, .start_unix_ns = daemon_now_unix_ns()};
+        int r = uv_loop_init(&daemon.loop);
+
+        if (r)
+                return error_origin(r);
+        signal(SIGPIPE, SIG_IGN);
+        r = daemon_go(&daemon);
+        if (r < 0)
+                return error_trace(r);
+        recorder_free(daemon.recorder);
+        journal_free(daemon.journal);
+        chains_free(daemon.chains);
+        buffer_deinit(&daemon.resource);
+        uv_loop_close(&daemon.loop);
+        return r;
+}
