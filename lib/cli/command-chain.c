@@ -101,7 +101,7 @@ static int command_chain_run(const CommandOptions *options, char **words) {
         if (options->json)
                 fwrite(body.data, 1, body.size, stdout);
         else
-                status = command_request_draw(stdout, &body);
+                status = command_request_draw(stdout, "", &body);
         buffer_deinit(&body);
         return status;
 }

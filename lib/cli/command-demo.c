@@ -141,7 +141,7 @@ static int command_demo_show(const Local *local, const char *chain, bool json) {
         if (json)
                 fwrite(body.data, 1, body.size, stdout);
         else
-                status = command_request_draw(stdout, &body);
+                status = command_request_draw(stdout, "", &body);
         buffer_deinit(&body);
         return status;
 }

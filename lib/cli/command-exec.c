@@ -122,12 +122,10 @@ static void command_exec_show(const Local *local, const char *chain, bool json) 
 
         if (!chain || command_request_settled_chain(&body, local_control_socket(local), chain))
                 return;
-        if (json) {
+        if (json)
                 fwrite(body.data, 1, body.size, stdout);
-        } else {
-                fputc('\n', stderr);
-                command_request_draw(stderr, &body);
-        }
+        else
+                command_request_draw(stderr, "\n", &body);
         buffer_deinit(&body);
 }
 

@@ -139,18 +139,36 @@ static unsigned command_request_width(int fd) {
         return COMMAND_REQUEST_COLUMNS;
 }
 
-int command_request_draw(FILE *out, const Buffer *body) {
+static int command_request_draw_at_once(FILE *out, const char *above, const AnswerChain *answer) {
         const char *no_colour = getenv("NO_COLOR");
         TreeStyle style = {
                 .width = command_request_width(fileno(out)),
                 .colour = isatty(fileno(out)) && !(no_colour && *no_colour),
         };
+        char *text = NULL;
+        size_t size;
+        FILE *memory = open_memstream(&text, &size);
+        int r;
+
+        if (!memory)
+                return error_origin(-ENOMEM);
+        fputs(above, memory);
+        r = tree_draw(memory, answer_chain_tree(answer), &style);
+        if (fclose(memory) && !r)
+                r = error_origin(-ENOMEM);
+        if (!r)
+                fwrite(text, 1, size, out);
+        free(text);
+        return error_trace(r);
+}
+
+int command_request_draw(FILE *out, const char *above, const Buffer *body) {
         AnswerChain *answer;
         int r;
 
         r = answer_chain_new(&answer, body->data, body->size);
         if (!r) {
-                r = tree_draw(out, answer_chain_tree(answer), &style);
+                r = command_request_draw_at_once(out, above, answer);
                 answer_chain_free(answer);
         }
         return r ? command_request_unreadable(r) : COMMAND_EXIT_YES;

@@ -21,7 +21,10 @@ int command_request(Buffer *body, const char *socket, const char *method, const 
 int command_request_chain(Buffer *body, const char *socket, const char *id);
 /* The same once all of it has ended, or a moment after all that was said is in. */
 int command_request_settled_chain(Buffer *body, const char *socket, const char *id);
-/* The chain in the answer, drawn for what `out` is: a terminal, in its width and colour, or not. */
-int command_request_draw(FILE *out, const Buffer *body);
+/*
+ * The chain in the answer, drawn under the text `above` for what `out` is: a terminal, in its width
+ * and colour, or not. It is written at once, so that those of others do not get into it.
+ */
+int command_request_draw(FILE *out, const char *above, const Buffer *body);
 /* Tells why an answer could not be read: by an ANSWER_E_*, or a failure of our own. */
 int command_request_unreadable(int r);

@@ -2,32 +2,12 @@
 
 /* The command as it is built, run by a shell, where no daemon is. */
 
+#include "tests/unit/shell.h"
 #include "tests/unit/unit.h"
 
-#include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
-
-static char output[65536];
-
-/* Runs a script, in which "$C" is the command; returns its exit status. */
-static int sh(const char *script) {
-        FILE *out;
-        size_t n;
-        int status;
-
-        setenv("SCRIPT", script, 1);
-        out = popen("exec 2>&1; eval \"$SCRIPT\"", "r");
-        ck_assert_ptr_nonnull(out);
-        n = fread(output, 1, sizeof output - 1, out);
-        output[n] = '\0';
-        status = pclose(out);
-        ck_assert(WIFEXITED(status));
-        return WEXITSTATUS(status);
-}
 
 static void set_up(void) {
-        setenv("C", COMMAND_EXECUTABLE, 1);
         setenv("CATENA_SOCKET", "/nonexistent/catena.sock", 1);
         setenv("CATENA_CONTROL", "/nonexistent/control.sock", 1);
         unsetenv("TRACEPARENT");
@@ -36,51 +16,53 @@ static void set_up(void) {
 }
 
 START_TEST(exits_as_the_program_does) {
-        ck_assert_int_eq(sh("$C exec true"), 0);
-        ck_assert_int_eq(sh("$C exec -- sh -c 'exit 7'"), 7);
-        ck_assert_int_eq(sh("$C exec sh -c 'kill -KILL $$'"), 137);
-        ck_assert_int_eq(sh("$C exec sh -c 'kill -TERM $$'"), 143);
-        ck_assert_str_eq(output, "");
+        ck_assert_int_eq(shell("$C exec true"), 0);
+        ck_assert_int_eq(shell("$C exec -- sh -c 'exit 7'"), 7);
+        ck_assert_int_eq(shell("$C exec sh -c 'kill -KILL $$'"), 137);
+        ck_assert_int_eq(shell("$C exec sh -c 'kill -TERM $$'"), 143);
+        ck_assert_str_eq(shell_output, "");
 }
 END_TEST
 
 START_TEST(says_why_a_program_does_not_run) {
-        ck_assert_int_eq(sh("$C exec no-such-program-anywhere"), 127);
-        ck_assert_str_eq(output, "catena: no-such-program-anywhere: No such file or directory\n");
-        ck_assert_int_eq(sh("$C exec /"), 126);
-        ck_assert_str_eq(output, "catena: /: Permission denied\n");
+        ck_assert_int_eq(shell("$C exec no-such-program-anywhere"), 127);
+        ck_assert_str_eq(shell_output,
+                         "catena: no-such-program-anywhere: No such file or directory\n");
+        ck_assert_int_eq(shell("$C exec /"), 126);
+        ck_assert_str_eq(shell_output, "catena: /: Permission denied\n");
 }
 END_TEST
 
 START_TEST(hands_everything_through) {
-        ck_assert_int_eq(sh("echo hello | $C exec --name x cat - ; echo $?"), 0);
-        ck_assert_str_eq(output, "hello\n0\n");
-        ck_assert_int_eq(sh("$C exec printf '%s|' --name x -- --help"), 0);
-        ck_assert_str_eq(output, "--name|x|--|--help|");
-        ck_assert_int_eq(sh("A=b $C exec sh -c 'echo $A $CATENA_SOCKET; cat <&5' 5<<X\nhere\nX\n"),
-                         0);
-        ck_assert_str_eq(output, "b /nonexistent/catena.sock\nhere\n");
+        ck_assert_int_eq(shell("echo hello | $C exec --name x cat - ; echo $?"), 0);
+        ck_assert_str_eq(shell_output, "hello\n0\n");
+        ck_assert_int_eq(shell("$C exec printf '%s|' --name x -- --help"), 0);
+        ck_assert_str_eq(shell_output, "--name|x|--|--help|");
+        ck_assert_int_eq(
+                shell("A=b $C exec sh -c 'echo $A $CATENA_SOCKET; cat <&5' 5<<X\nhere\nX\n"), 0);
+        ck_assert_str_eq(shell_output, "b /nonexistent/catena.sock\nhere\n");
 }
 END_TEST
 
 START_TEST(programs_find_the_trace) {
         char outer[64], inner[64];
 
-        ck_assert_int_eq(sh("$C exec sh -c 'echo $TRACEPARENT; exec $C exec printenv TRACEPARENT'"),
-                         0);
-        ck_assert_int_eq(sscanf(output, "%63s %63s", outer, inner), 2);
+        ck_assert_int_eq(
+                shell("$C exec sh -c 'echo $TRACEPARENT; exec $C exec printenv TRACEPARENT'"), 0);
+        ck_assert_int_eq(sscanf(shell_output, "%63s %63s", outer, inner), 2);
         ck_assert_uint_eq(strlen(outer), 55);
         ck_assert_uint_eq(strlen(inner), 55);
         ck_assert_mem_eq(outer, inner, 35);
         ck_assert_mem_ne(outer + 36, inner + 36, 16);
-        ck_assert_int_eq(sh("TRACEPARENT=00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 "
-                            "$C exec printenv TRACEPARENT"),
-                         0);
-        ck_assert_ptr_nonnull(strstr(output, "00-4bf92f3577b34da6a3ce929d0e0e4736-"));
-        ck_assert_int_eq(sh("TRACEPARENT=rubbish $C exec printenv TRACEPARENT"), 0);
-        ck_assert_uint_eq(strlen(output), 56);
-        ck_assert_int_eq(sh("$C exec printenv BAGGAGE"), 0);
-        ck_assert_ptr_nonnull(strstr(output, "workflow.correlation_id="));
+        ck_assert_int_eq(
+                shell("TRACEPARENT=00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 "
+                      "$C exec printenv TRACEPARENT"),
+                0);
+        ck_assert_ptr_nonnull(strstr(shell_output, "00-4bf92f3577b34da6a3ce929d0e0e4736-"));
+        ck_assert_int_eq(shell("TRACEPARENT=rubbish $C exec printenv TRACEPARENT"), 0);
+        ck_assert_uint_eq(strlen(shell_output), 56);
+        ck_assert_int_eq(shell("$C exec printenv BAGGAGE"), 0);
+        ck_assert_ptr_nonnull(strstr(shell_output, "workflow.correlation_id="));
 }
 END_TEST
 
@@ -101,9 +83,9 @@ START_TEST(bad_usage_is_told) {
         };
 
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-                ck_assert_int_eq(sh(cases[i].script), 2);
-                ck_assert_msg(!strncmp(output, cases[i].says, strlen(cases[i].says)), "%s: %s",
-                              cases[i].script, output);
+                ck_assert_int_eq(shell(cases[i].script), 2);
+                ck_assert_msg(!strncmp(shell_output, cases[i].says, strlen(cases[i].says)),
+                              "%s: %s", cases[i].script, shell_output);
         }
 }
 END_TEST
@@ -113,8 +95,8 @@ START_TEST(without_a_daemon_questions_fail) {
                                               "$C status --socket /dev/null"};
 
         for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
-                ck_assert_int_eq(sh(scripts[i]), 3);
-                ck_assert_ptr_eq(strstr(output, "catena: no daemon at /"), output);
+                ck_assert_int_eq(shell(scripts[i]), 3);
+                ck_assert_ptr_eq(strstr(shell_output, "catena: no daemon at /"), shell_output);
         }
 }
 END_TEST
@@ -128,17 +110,17 @@ START_TEST(help_fits_a_screen) {
         for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
                 size_t n_lines = 0, width = 0;
 
-                ck_assert_int_eq(sh(scripts[i]), 0);
-                ck_assert_ptr_eq(strstr(output, "Usage: catena"), output);
-                for (const char *p = output; *p; p++) {
+                ck_assert_int_eq(shell(scripts[i]), 0);
+                ck_assert_ptr_eq(strstr(shell_output, "Usage: catena"), shell_output);
+                for (const char *p = shell_output; *p; p++) {
                         n_lines += *p == '\n';
                         width = *p == '\n' ? 0 : width + 1;
                         ck_assert_uint_le(width, 82);
                 }
                 ck_assert_uint_le(n_lines, 24);
         }
-        ck_assert_int_eq(sh("$C --version"), 0);
-        ck_assert_str_eq(output, "catena " CATENA_VERSION "\n");
+        ck_assert_int_eq(shell("$C --version"), 0);
+        ck_assert_str_eq(shell_output, "catena " CATENA_VERSION "\n");
 }
 END_TEST
 
