@@ -12,6 +12,8 @@
 
 enum {
         NS_PER_S = 1000000000,
+        CLOCK_TRIES = 3,
+        CLOCK_GAP_NS = 1000,
         CLOCK_TOLERANCE_NS = 20 * 1000 * 1000, /* the coarse clock is up to 10 ms behind */
 };
 
@@ -35,6 +37,23 @@ uint64_t catena__clock_unix_ns(uint8_t era, uint64_t clock_ns) {
         return clock_ns + (uint64_t)atomic_load(&eras.offsets_ns[era]);
 }
 
+/* From the wall clock read between two readings of the other, as close as three tries make them. */
+static int64_t clock_offset(void) {
+        uint64_t before, wall, after, best_gap = UINT64_MAX;
+        int64_t offset = 0;
+
+        for (unsigned i = 0; i < CLOCK_TRIES && best_gap > CLOCK_GAP_NS; i++) {
+                before = catena__clock_ns();
+                wall = clock_read(CLOCK_REALTIME);
+                after = catena__clock_ns();
+                if (after - before < best_gap) {
+                        best_gap = after - before;
+                        offset = (int64_t)(wall - before - best_gap / 2);
+                }
+        }
+        return offset;
+}
+
 uint8_t catena__clock_era(void) {
         uint32_t n = atomic_load(&eras.n_eras);
         uint64_t now = catena__clock_ns(), wall = clock_read(CLOCK_REALTIME_COARSE);
@@ -44,8 +63,7 @@ uint8_t catena__clock_era(void) {
         off = (int64_t)(wall - catena__clock_unix_ns(era, now));
         if (n && off < CLOCK_TOLERANCE_NS && off > -CLOCK_TOLERANCE_NS)
                 return era;
-        off = (int64_t)(clock_read(CLOCK_REALTIME) - catena__clock_ns());
-        atomic_store(&eras.offsets_ns[(uint8_t)n], off);
+        atomic_store(&eras.offsets_ns[(uint8_t)n], clock_offset());
         /* When another thread was first, its era is as good. */
         return (uint8_t)(atomic_compare_exchange_strong(&eras.n_eras, &n, n + 1) ? n : n - 1);
 }
