@@ -116,7 +116,8 @@ enum {
  * A key and a value: { .key = "http.route", .value.string = "/cart" } or
  * { .key = "http.response.status_code", .type = CATENA_TYPE_INT, .value.integer = 200 }.
  * An attribute without a key, a NULL where text or a list is due, an unknown type, and values
- * nested deeper than 24 are left out and counted. When a key is set again, the last value stands.
+ * nested deeper than 24 (maps: 20) are left out and counted. When a key is set again, the last
+ * value stands.
  */
 typedef struct catena_attribute {
         const char *key;

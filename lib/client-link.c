@@ -15,7 +15,7 @@
 #include <string.h>
 
 enum {
-        LINK_E_BUSY = LINK_E_DOWN + 1, /* somebody connects, or sends alone: for microseconds */
+        LINK_E_BUSY = LINK_E_BROKEN + 1, /* somebody connects, or sends alone: for microseconds */
 
         LINK_BUFFERS = 32,
         LINK_BACKOFF_MIN_MS = 100,
@@ -351,7 +351,7 @@ int catena__link_commit(LinkTicket *ticket, size_t size) {
                 atomic_store(&link_state.rest, size - (size_t)n);
         } else if (n != (ssize_t)size) {
                 atomic_store(&link_state.broken, true);
-                r = LINK_E_DOWN;
+                r = LINK_E_BROKEN;
         }
         /* Also of a connection that is gone: its token was the last it said. */
         if (!atomic_load(&link_state.welcomed))

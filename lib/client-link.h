@@ -26,8 +26,9 @@
 enum {
         _LINK_E_SUCCESS,
 
-        LINK_E_FULL, /* the daemon does not keep up, or too many send at once */
-        LINK_E_DOWN, /* there is no connection */
+        LINK_E_FULL,   /* the daemon does not keep up, or too many send at once */
+        LINK_E_DOWN,   /* there is no connection, and it is not yet time to try again */
+        LINK_E_BROKEN, /* of a commit: the connection turned out to be gone */
 };
 
 typedef struct LinkTicket {

@@ -163,7 +163,7 @@ static int send_retrying(const SendMessage *message, bool alone) {
         bool too_big = false;
         int r = send_try(message, alone, &too_big);
 
-        if (r == LINK_E_DOWN)
+        if (r == LINK_E_BROKEN)
                 r = send_try(message, alone, &too_big);
         if (too_big && !alone)
                 r = send_retrying(message, true);

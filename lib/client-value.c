@@ -2,6 +2,7 @@
 
 #include "lib/client-value.h"
 
+#include "lib/client-count.h"
 #include "proto/record.h"
 #include "proto/utf8.h"
 
@@ -47,7 +48,13 @@ void catena__text_write(PbWriter *writer, uint32_t number, const char *text, siz
 
 /* ---- values ---- */
 
-static bool value_is_valid(const catena_attribute *attribute, unsigned depth);
+/* How deep an AnyValue lies. */
+typedef struct ValueDepth {
+        unsigned values;   /* with those around it */
+        unsigned messages; /* counted from the request */
+} ValueDepth;
+
+static bool value_is_valid(const catena_attribute *attribute, ValueDepth depth);
 
 static size_t key_bytes(const catena_attribute *attribute) {
         if (!attribute->key)
@@ -55,21 +62,25 @@ static size_t key_bytes(const catena_attribute *attribute) {
         return attribute->key_size ? attribute->key_size : strlen(attribute->key);
 }
 
-static bool list_is_valid(const catena_attribute *attribute, unsigned depth) {
-        if (depth >= PB_VALUE_DEPTH_MAX || (!attribute->value.list && attribute->size))
+static bool list_is_valid(const catena_attribute *attribute, ValueDepth depth) {
+        bool map = attribute->type == CATENA_TYPE_MAP;
+
+        if (!attribute->value.list && attribute->size)
                 return false;
+        depth.values++;
+        depth.messages += map ? 3 : 2; /* the list, in a map the pair, and the value */
         for (size_t i = 0; i < attribute->size; i++) {
                 const catena_attribute *element = &attribute->value.list[i];
 
-                if (attribute->type == CATENA_TYPE_MAP && !key_bytes(element))
-                        return false;
-                if (!value_is_valid(element, depth + 1))
+                if ((map && !key_bytes(element)) || !value_is_valid(element, depth))
                         return false;
         }
         return true;
 }
 
-static bool value_is_valid(const catena_attribute *attribute, unsigned depth) {
+static bool value_is_valid(const catena_attribute *attribute, ValueDepth depth) {
+        if (depth.values > PB_VALUE_DEPTH_MAX || depth.messages > PB_DEPTH_MAX)
+                return false;
         switch (attribute->type) {
         case CATENA_TYPE_STRING:
                 return attribute->value.string;
@@ -82,10 +93,16 @@ static bool value_is_valid(const catena_attribute *attribute, unsigned depth) {
                 return true;
         case CATENA_TYPE_ARRAY:
         case CATENA_TYPE_MAP:
-                return list_is_valid(attribute, depth);
+                return depth.messages < PB_DEPTH_MAX && list_is_valid(attribute, depth);
         default:
                 return false;
         }
+}
+
+static bool attribute_is_valid(const catena_attribute *attribute) {
+        /* The deepest place: request, resource, scope, span, event, attribute, value. */
+        return key_bytes(attribute) &&
+               value_is_valid(attribute, (ValueDepth){.values = 1, .messages = 6});
 }
 
 /* The body of the AnyValue. */
@@ -182,13 +199,13 @@ static void value_write(PbWriter *writer, const catena_attribute *attribute) {
 /* ---- attributes ---- */
 
 size_t catena__attribute_size(uint32_t number, const catena_attribute *attribute) {
-        if (!key_bytes(attribute) || !value_is_valid(attribute, 1))
+        if (!attribute_is_valid(attribute))
                 return 0;
         return pb_bytes_size(number, pair_size(attribute));
 }
 
 void catena__attribute_write(PbWriter *writer, uint32_t number, const catena_attribute *attribute) {
-        if (!catena__attribute_size(number, attribute))
+        if (!attribute_is_valid(attribute))
                 return;
         pb_put_prefix(writer, number, pair_size(attribute));
         pair_write(writer, attribute);
@@ -204,6 +221,9 @@ size_t catena__attributes_size(uint32_t number, const catena_attribute *attribut
 
 void catena__attributes_write(PbWriter *writer, uint32_t number, const catena_attribute *attributes,
                               size_t n) {
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
+                if (!attribute_is_valid(&attributes[i]))
+                        catena__misuse(MISUSE_ATTRIBUTE);
                 catena__attribute_write(writer, number, &attributes[i]);
+        }
 }

@@ -24,7 +24,7 @@ void catena__text_write(PbWriter *writer, uint32_t number, const char *text, siz
 size_t catena__attribute_size(uint32_t number, const catena_attribute *attribute);
 void catena__attribute_write(PbWriter *writer, uint32_t number, const catena_attribute *attribute);
 
-/* The same for a list; attributes that cannot be written are passed over. */
+/* The same for a list; attributes that cannot be written are passed over and counted. */
 size_t catena__attributes_size(uint32_t number, const catena_attribute *attributes, size_t n);
 void catena__attributes_write(PbWriter *writer, uint32_t number, const catena_attribute *attributes,
                               size_t n);

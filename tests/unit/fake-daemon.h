@@ -10,6 +10,7 @@
 #include "otlp/trace.pb-c.h"
 #include "proto/pb.h"
 #include "proto/record.h"
+#include "proto/validate.h"
 
 #include <check.h>
 #include <errno.h>
@@ -103,6 +104,19 @@ static inline void fake_daemon_close(FakeDaemon *daemon) {
         (void)rmdir(daemon->folder);
 }
 
+/* What the daemon would refuse, the library must not say. */
+static inline void fake_daemon_judge(const FakeRecord *record) {
+        bool start = record->header.flags & RECORD_START;
+        ValidateSummary summary;
+        uint8_t id[8];
+
+        memcpy(id, &record->header.id, sizeof id);
+        if (record->header.type == RECORD_SPAN)
+                ck_assert_int_eq(validate_span(&summary, record->body, record->size, start, id), 0);
+        else if (record->header.type == RECORD_SCOPE)
+                ck_assert_int_eq(validate_scope(record->body, record->size), 0);
+}
+
 /* Takes the record at the front; how many bytes it was, 0: there is none whole. */
 static inline size_t fake_daemon_parse(FakeDaemon *daemon, unsigned connection, const uint8_t *data,
                                        size_t size) {
@@ -123,6 +137,7 @@ static inline size_t fake_daemon_parse(FakeDaemon *daemon, unsigned connection, 
                 .connection = connection + 1,
         };
         memcpy(record->body, data + RECORD_HEADER_SIZE, record->size);
+        fake_daemon_judge(record);
         return record_stride(header.size);
 }
 

@@ -256,14 +256,48 @@ START_TEST(bad_attributes_are_left_out_and_counted) {
         catena_span_set(span, NULL, 3);
         catena_span_set_string(span, NULL, "v");
         catena_span_link(span, (catena_span){0}, NULL, 0);
+        catena_span_event(span, "e", attributes, 2);
         fake_daemon_take(&fake);
-        ck_assert_uint_eq(fake_daemon_count(&fake, RECORD_SPAN, 0), 2);
+        ck_assert_uint_eq(fake_daemon_count(&fake, RECORD_SPAN, 0), 3);
         said = fake_daemon_span(&fake, span.span_id);
+        ck_assert_uint_eq(said->events[0]->n_attributes, 0);
         ck_assert_uint_eq(said->n_attributes, 1);
         ck_assert_str_eq(said->attributes[0]->key, "good");
         fake_span_free(said);
         ck_assert_uint_eq(catena_stats_get(&stats, sizeof stats), sizeof stats);
-        ck_assert_uint_eq(stats.misuse, 9);
+        ck_assert_uint_eq(stats.misuse, 11);
+        catena_context_free(context);
+}
+END_TEST
+
+START_TEST(values_nest_as_deep_as_the_format_allows) {
+        static const struct {
+                uint32_t type;
+                unsigned n; /* values in each other */
+        } cases[] = {{CATENA_TYPE_ARRAY, 24}, {CATENA_TYPE_MAP, 20}};
+        catena_context *context = catena_context_new(NULL, NULL);
+        catena_span span = catena_span_start(context, "s", 0);
+        unsigned n = cases[_i].n;
+        catena_attribute deep[32];
+        catena_stats stats;
+
+        /* One too many, of which the outermost can be left off. */
+        for (unsigned i = 0; i <= n; i++)
+                deep[i] = (catena_attribute){
+                        .key = "k",
+                        .type = i < n ? cases[_i].type : CATENA_TYPE_INT,
+                        .value.list = &deep[i + 1],
+                        .size = 1,
+                };
+        catena_span_set(span, &deep[1], 1);
+        catena_span_event(span, "e", &deep[1], 1);
+        catena_stats_get(&stats, sizeof stats);
+        ck_assert_uint_eq(stats.misuse, 0);
+        catena_span_set(span, &deep[0], 1);
+        catena_stats_get(&stats, sizeof stats);
+        ck_assert_uint_eq(stats.misuse, 1);
+        fake_daemon_take(&fake);
+        ck_assert_uint_eq(fake_daemon_count(&fake, RECORD_SPAN, 0), 3);
         catena_context_free(context);
 }
 END_TEST
@@ -404,6 +438,7 @@ int main(void) {
         tcase_add_test(tcase, options_are_said_in_the_start);
         tcase_add_test(tcase, every_type_of_value_arrives);
         tcase_add_test(tcase, bad_attributes_are_left_out_and_counted);
+        tcase_add_loop_test(tcase, values_nest_as_deep_as_the_format_allows, 0, 2);
         tcase_add_test(tcase, name_status_events_and_errors_are_said);
         tcase_add_test(tcase, nulls_are_harmless);
         tcase_add_test(tcase, a_long_record_is_split);
