@@ -249,6 +249,33 @@ static int listener_socket(Listener *listener, const ListenerOptions *options) {
         }
 }
 
+/*
+ * Nothing more comes from a connection to the daemon before, so its pass is complete. Where there
+ * is no room to say so, the session's next pass does, or its end.
+ */
+static int listener_recover(PeerHost *host) {
+        uint64_t now = peer_now_unix_ns();
+        RecorderView view;
+        int r;
+
+        recorder_view(host->recorder, &view);
+        list_for_each (link, view.sessions) {
+                Session *session = list_entry(link, Session, link);
+                Intake intake;
+
+                if (session->state != SESSION_ALIVE)
+                        continue;
+                intake_init(&intake, host->recorder, -1);
+                r = intake_settle(&intake, session, now);
+                if (r < 0)
+                        return error_trace(r);
+        }
+        r = watch_recover(&host->watch);
+        if (r)
+                return error_trace(r);
+        return error_trace(watch_settle(&host->watch, now));
+}
+
 static int listener_start(Listener *listener) {
         PeerHost *host = &listener->host;
         int r;
@@ -269,10 +296,7 @@ static int listener_start(Listener *listener) {
         r = uv_poll_start(&listener->watching, UV_READABLE, listener_on_process_gone);
         if (r)
                 return error_origin(r);
-        r = watch_recover(&host->watch);
-        if (r)
-                return error_trace(r);
-        r = watch_settle(&host->watch, peer_now_unix_ns());
+        r = listener_recover(host);
         if (r)
                 return error_trace(r);
         listener_poll(listener);

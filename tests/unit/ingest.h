@@ -1,11 +1,7 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/*
- * A listener on a socket of its own, a loop, and clients in the same thread. The recorder is a fake
- * that keeps what it is given, and can be told to be full. It knows of spans only that an END in
- * cut 1 closes with its pass, and one in cut 2 with the next.
- */
+/* A listener on a socket of its own, a loop, and clients in the same thread. */
 
 #include "daemon/base/buffer.h"
 #include "daemon/base/log.h"
@@ -20,130 +16,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-typedef struct FakeSession {
-        Session session;
-        Buffer taken;                 /* all records */
-        unsigned n_ends, n_cut2_ends; /* not closed yet */
-        unsigned n_closed;
-} FakeSession;
-
-struct Recorder {
-        List sessions; /* Session.link; they stay when they have ended */
-        uint32_t n_sessions;
-        FakeSession *last;
-        bool full;
-        bool refuses_hello;
-        uint8_t *room; /* of the block that is reserved */
-        unsigned n_reserved, n_blocks, n_passes;
-        size_t largest_block;
-        void (*on_reserve)(void); /* once, at the next block */
-};
-
-static Recorder recorder;
+static Recorder *listened;
 static uv_loop_t loop;
 static uv_prepare_t every_turn;
 static Listener *listener;
 static ListenerOptions options;
 static char folder[64], path[96];
 static bool closed, failed;
-
-/* ---- the fake ---- */
-
-int recorder_session_begin(Recorder *self, Session **sessionp,
-                           const SessionCredentials *credentials, const uint8_t *token,
-                           const uint8_t *hello, size_t hello_size, uint64_t now_unix_ns) {
-        FakeSession *fake;
-
-        (void)hello;
-        (void)hello_size;
-        ck_assert_uint_gt(now_unix_ns, 0);
-        if (self->refuses_hello)
-                return RECORDER_E_HELLO;
-        if (self->full)
-                return RECORDER_E_FULL;
-        fake = calloc(1, sizeof *fake);
-        fake->session.number = ++self->n_sessions;
-        fake->session.credentials = *credentials;
-        memcpy(fake->session.token, token, RECORD_TOKEN_SIZE);
-        list_append(&self->sessions, &fake->session.link);
-        self->last = fake;
-        *sessionp = &fake->session;
-        return 0;
-}
-
-Session *recorder_session_by_token(const Recorder *self, const uint8_t *token, uint32_t uid) {
-        list_for_each (link, &self->sessions) {
-                Session *session = list_entry(link, Session, link);
-                if (session->state == SESSION_ALIVE && session->credentials.uid == uid &&
-                    memcmp(session->token, token, RECORD_TOKEN_SIZE) == 0)
-                        return session;
-        }
-        return NULL;
-}
-
-int recorder_session_end(Recorder *self, Session **sessionp, SessionState how,
-                         uint64_t now_unix_ns) {
-        ck_assert_uint_gt(now_unix_ns, 0);
-        ck_assert_ptr_null((*sessionp)->peer);
-        ck_assert_int_eq((*sessionp)->state, SESSION_ALIVE);
-        if (self->full)
-                return RECORDER_E_FULL;
-        (*sessionp)->state = how;
-        *sessionp = NULL;
-        return 0;
-}
-
-int recorder_reserve(Recorder *self, JournalBlock *block, size_t size) {
-        void (*on_reserve)(void) = self->on_reserve;
-
-        ck_assert_uint_le(size, JOURNAL_BLOCK_MAX);
-        self->n_reserved++;
-        if (self->full)
-                return RECORDER_E_FULL;
-        free(self->room);
-        self->room = malloc(size ? size : 1);
-        block->records = self->room;
-        self->on_reserve = NULL;
-        if (on_reserve)
-                on_reserve();
-        return 0;
-}
-
-int recorder_take(Recorder *self, Session *session, JournalBlock *block) {
-        FakeSession *fake = list_entry(session, FakeSession, session);
-        RecordHeader header;
-
-        ck_assert_int_eq(session->state, SESSION_ALIVE);
-        ck_assert_uint_eq(block->session, session->number);
-        ck_assert_uint_eq(block->source, (uint32_t)JOURNAL_SOURCE_STREAM);
-        ck_assert_uint_gt(block->time_unix_ns, 0);
-        for (size_t at = 0; at < block->size; at += record_stride(header.size)) {
-                ck_assert_int_eq(record_frame(&header, block->records + at, block->size - at), 0);
-                if (header.flags & RECORD_END)
-                        ++*(block->flags & JOURNAL_CUT_2 ? &fake->n_cut2_ends : &fake->n_ends);
-        }
-        ck_assert_int_eq(buffer_append(&fake->taken, block->records, block->size), 0);
-        self->n_blocks++;
-        if (block->size > self->largest_block)
-                self->largest_block = block->size;
-        if (block->flags & JOURNAL_PASS_END) {
-                self->n_passes++;
-                fake->n_closed += fake->n_ends;
-                fake->n_ends = fake->n_cut2_ends;
-                fake->n_cut2_ends = 0;
-        }
-        return 0;
-}
-
-bool recorder_session_unsettled(const Session *session) {
-        const FakeSession *fake = list_entry(session, FakeSession, session);
-
-        return fake->n_ends || fake->n_cut2_ends;
-}
-
-void recorder_view(Recorder *self, RecorderView *view) {
-        *view = (RecorderView){.sessions = &self->sessions};
-}
 
 /* ---- the listener ---- */
 
@@ -165,16 +44,15 @@ static inline void on_closed(void *user) {
 }
 
 static inline void open_listener(void) {
-        ck_assert_int_eq(listener_open(&listener, &loop, &recorder, &options), 0);
+        ck_assert_int_eq(listener_open(&listener, &loop, listened, &options), 0);
 }
 
-static inline void setup(void) {
+static inline void setup(Recorder *of) {
+        listened = of;
         log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
         strcpy(folder, "/tmp/catena-ingest-XXXXXX");
         ck_assert_ptr_nonnull(mkdtemp(folder));
         snprintf(path, sizeof path, "%s/socket", folder);
-        recorder = (Recorder){0};
-        list_init(&recorder.sessions);
         options = (ListenerOptions){
                 .socket = path,
                 .mode = 0600,
@@ -204,12 +82,6 @@ static inline void teardown(void) {
         uv_close((uv_handle_t *)&every_turn, NULL);
         uv_run(&loop, UV_RUN_DEFAULT);
         ck_assert_int_eq(uv_loop_close(&loop), 0);
-        list_for_each_safe (link, &recorder.sessions) {
-                FakeSession *fake = list_entry(link, FakeSession, session.link);
-                buffer_deinit(&fake->taken);
-                free(fake);
-        }
-        free(recorder.room);
         rmdir(folder);
         ck_assert(!failed);
 }
@@ -272,6 +144,14 @@ static inline void put_hello(Buffer *out, unsigned version, const uint8_t *token
         put(out, RECORD_HELLO, 0, 0, body, (size_t)(writer.at - body));
 }
 
+static inline void client_hello(int fd, const uint8_t *token) {
+        Buffer hello = BUFFER_NULL;
+
+        put_hello(&hello, RECORD_VERSION, token, RECORD_TOKEN_SIZE);
+        client_send(fd, hello.data, hello.size);
+        buffer_deinit(&hello);
+}
+
 static inline void client_put(int fd, RecordType type, unsigned flags, uint64_t id) {
         Buffer record = BUFFER_NULL;
 
@@ -332,16 +212,4 @@ static inline void expect_hang_up(int fd, const char *why) {
         }
         ck_assert_uint_eq(header.type, 0);
         close(fd);
-}
-
-/* A client that has been welcomed; its session is recorder.last. */
-static inline int client_open(void) {
-        int fd = client_connect();
-        Buffer hello = BUFFER_NULL;
-
-        put_hello(&hello, RECORD_VERSION, NULL, 0);
-        client_send(fd, hello.data, hello.size);
-        buffer_deinit(&hello);
-        expect_welcome(fd, NULL);
-        return fd;
 }

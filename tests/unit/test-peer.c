@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "tests/unit/ingest.h"
+#include "tests/unit/fake-recorder.h"
 
 #include <dirent.h>
 
@@ -424,12 +424,7 @@ START_TEST(a_full_journal_leaves_clients_unread) {
         recorder.full = true;
         late = client_connect();
         client_put(fd, RECORD_SPAN, RECORD_START | RECORD_END, 1);
-        {
-                Buffer hello = BUFFER_NULL;
-                put_hello(&hello, RECORD_VERSION, NULL, 0);
-                client_send(late, hello.data, hello.size);
-                buffer_deinit(&hello);
-        }
+        client_hello(late, NULL);
         run_dry();
         n_before = recorder.n_reserved;
         run_dry(); /* only the first is tried again, once a turn */
@@ -496,7 +491,7 @@ int main(void) {
         Suite *suite = suite_create("peer");
         TCase *tcase = tcase_create("peer");
 
-        tcase_add_checked_fixture(tcase, setup, teardown);
+        tcase_add_checked_fixture(tcase, fake_setup, fake_teardown);
         tcase_set_timeout(tcase, 30);
         tcase_add_test(tcase, welcomes_and_takes_what_came_with_the_hello);
         tcase_add_test(tcase, puts_records_together_again);
