@@ -157,7 +157,7 @@ bool listener_resume(Listener *listener) {
                 if (!peer_turn(list_entry(list_first(stalled), Peer, stalled_link)))
                         break;
         listener_check(listener, listener_end_sessions(listener));
-        return !list_is_empty(stalled);
+        return !list_is_empty(stalled) || !list_is_empty(&listener->host.watch.over);
 }
 
 /* ---- open and close ---- */

@@ -61,7 +61,7 @@ int listener_open(Listener **listenerp, uv_loop_t *loop, Recorder *recorder,
                   const ListenerOptions *options);
 /*
  * There may be room in the journal again: peers that were left unread are read. Once a turn.
- * Whether some are still unread.
+ * Whether some are still unread, or a session that is over waits for its end.
  */
 bool listener_resume(Listener *listener);
 const ListenerCounters *listener_counters(const Listener *listener);
