@@ -16,7 +16,7 @@
 
 enum {
         LISTENER_PATIENCE_MS = 10 * 1000,
-        LISTENER_PAUSE_MS = 100,  /* when there are no descriptors left */
+        LISTENER_PAUSE_MS = 500,  /* when there are no descriptors left */
         LISTENER_ACCEPT_MAX = 64, /* connections before others have their turn */
 };
 

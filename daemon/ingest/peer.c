@@ -15,7 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PEER_TURN_MAX = 1024 * 1024 }; /* bytes from one stream before others have their turn */
+enum {
+        PEER_TURN_MAX = 1024 * 1024, /* bytes from one stream before others have their turn */
+        PEER_LOG_PAUSE_MS = 1000,
+};
 
 uint64_t peer_now_unix_ns(void) {
         struct timespec now;
@@ -142,10 +145,26 @@ static int peer_leave(Peer *peer, const char *why) {
         return error_trace(watch_settle(watch, now));
 }
 
-static int peer_hang_up(Peer *peer, uint64_t *counter, const char *why) {
-        (*counter)++;
+/* At most one line in a while: no client shall fill the log, or have us wait for it. */
+static void peer_log_hang_up(const Peer *peer, const char *why) {
+        PeerHost *host = peer->host;
+        uint64_t now_ms = uv_now(host->loop);
+
+        if (now_ms < host->quiet_until_ms) {
+                host->n_unlogged++;
+                return;
+        }
+        if (host->n_unlogged)
+                log_info("%u more clients were hung up on meanwhile", host->n_unlogged);
         log_info("client with pid %u of uid %u: hung up: %s", peer->credentials.pid,
                  peer->credentials.uid, why);
+        host->quiet_until_ms = now_ms + PEER_LOG_PAUSE_MS;
+        host->n_unlogged = 0;
+}
+
+static int peer_hang_up(Peer *peer, uint64_t *counter, const char *why) {
+        (*counter)++;
+        peer_log_hang_up(peer, why);
         return error_trace(peer_leave(peer, why));
 }
 

@@ -34,6 +34,8 @@ typedef struct PeerHost {
         unsigned clients_per_uid;
         unsigned patience_ms;
         ListenerCounters counters;
+        uint64_t quiet_until_ms; /* no hang-up is logged until then */
+        unsigned n_unlogged;
         List peers;   /* Peer.link */
         List stalled; /* Peer.stalled_link: the journal had no room, oldest first */
         void (*closed)(struct PeerHost *host); /* the memory of one peer is free */
