@@ -100,6 +100,12 @@ static void peer_handle_closed(uv_handle_t *handle) {
         host->closed(host);
 }
 
+static void peer_close_pidfd(Peer *peer) {
+        if (peer->pidfd >= 0)
+                close(peer->pidfd);
+        peer->pidfd = -1;
+}
+
 /* `why` is told to the client, unless it is NULL. */
 static void peer_close_saying(Peer *peer, const char *why) {
         if (peer->session)
@@ -114,8 +120,7 @@ static void peer_close_saying(Peer *peer, const char *why) {
                 peer_refuse(peer->fd, why);
         else
                 close(peer->fd);
-        if (peer->pidfd >= 0)
-                close(peer->pidfd);
+        peer_close_pidfd(peer);
         intake_deinit(&peer->intake);
 }
 
@@ -299,6 +304,7 @@ static int peer_go_on(Peer *peer, const uint8_t *token) {
                 return 0;
         session->peer = peer;
         peer->session = session;
+        peer_close_pidfd(peer); /* the session has its own */
         peer->host->counters.resumed++;
         return 0;
 }

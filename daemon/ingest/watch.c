@@ -128,11 +128,13 @@ size_t watch_n_alive_of(const Watch *watch, uint32_t uid) {
         return n;
 }
 
+/* A BYE may be read only after the process was seen to be gone: it stands. */
 static void watched_over(Watch *watch, Watched *watched, SessionState how) {
+        if (!watched->is_over || how == SESSION_SAID_BYE)
+                watched->how = how;
         if (watched->is_over)
                 return;
         watched->is_over = true;
-        watched->how = how;
         watched_close_pidfd(watched);
         list_unlink(&watched->link);
         list_append(&watch->over, &watched->link);

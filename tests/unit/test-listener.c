@@ -342,6 +342,35 @@ START_TEST(an_end_waits_for_room) {
 }
 END_TEST
 
+/* The process is seen to be gone before its last words are read. */
+START_TEST(a_bye_is_heard_after_the_death) {
+        pid_t child;
+
+        open_listener();
+        child = fork_client();
+        if (child == 0) {
+                int fd = child_connect();
+                char byte;
+                ck_assert_int_eq(recv(fd, &byte, 1, 0), 1); /* of the WELCOME */
+                raise(SIGSTOP);
+                client_put(fd, RECORD_SPAN, RECORD_START, 1);
+                client_put(fd, RECORD_BYE, 0, 0);
+                _exit(0);
+        }
+        RUN_UNTIL(recorder.n_sessions == 1);
+        waitpid(child, NULL, WUNTRACED);
+        recorder.full = true;
+        kill(child, SIGCONT);
+        waitpid(child, NULL, 0);
+        run_dry();
+        ck_assert_int_eq(recorder.last->session.state, SESSION_ALIVE);
+        recorder.full = false;
+        run_dry();
+        ck_assert_int_eq(recorder.last->session.state, SESSION_SAID_BYE);
+        ck_assert_uint_gt(recorder.last->taken.size, 0);
+}
+END_TEST
+
 static FakeSession *recover(const SessionCredentials *credentials) {
         FakeSession *fake = calloc(1, sizeof *fake);
 
@@ -521,6 +550,7 @@ int main(void) {
         tcase_add_test(tcase, exec_ends_the_session);
         tcase_add_loop_test(tcase, a_dead_process_ends_its_session_whoever_holds_the_socket, 0, 2);
         tcase_add_test(tcase, an_end_waits_for_room);
+        tcase_add_test(tcase, a_bye_is_heard_after_the_death);
         tcase_add_test(tcase, recovered_sessions_are_watched);
         tcase_add_test(tcase, a_client_goes_on_after_a_restart);
         tcase_add_test(tcase, a_recovered_session_ends_with_its_process);
