@@ -43,7 +43,7 @@ RecordVerdict recorder_validate(const RecorderRecord *record, ValidateSummary *s
         return r ? RECORD_VERDICT_MALFORMED : RECORD_VERDICT_ACCEPTED;
 }
 
-/* What may be refused for want of room: everything but an end. */
+/* What may be refused for want of room: everything but an END that is waited for, and a LOST. */
 static RecordVerdict recorder_judge_room(const Recorder *recorder, const Session *session,
                                          const RecorderRoom *room, const RecorderRecord *record) {
         size_t share = recorder->options.uid_share_bytes;
@@ -60,11 +60,24 @@ static RecordVerdict recorder_judge_room(const Recorder *recorder, const Session
         return RECORD_VERDICT_ACCEPTED;
 }
 
-static RecordVerdict recorder_judge_span(const Session *session, const RecorderRecord *record) {
+/* Only an END, and a small one: who has none to give cannot fill the room that is kept for them. */
+static bool recorder_is_end(const RecorderRecord *record) {
+        return (record->header.flags & (RECORD_START | RECORD_END)) == RECORD_END &&
+               record->size <= RECORDER_END_SMALL;
+}
+
+/* What an object's pieces count against its bound: an empty one is a piece, too. */
+static size_t recorder_held(const Fragments *fragments) {
+        return fragments->n_bytes + (size_t)fragments->n_fragments * RECORD_HEADER_SIZE;
+}
+
+static RecordVerdict recorder_judge_span(const Session *session, const RecorderRecord *record,
+                                         bool *awaitedp) {
         const Span *span = map_find(&session->spans, record->header.id);
         size_t max = record->header.flags & RECORD_END ? RECORDER_END_MAX : RECORDER_OBJECT_MAX;
-        size_t held = span ? span->object.fragments.n_bytes : 0;
+        size_t held = span ? recorder_held(&span->object.fragments) : 0;
 
+        *awaitedp = span && span->started && !span->ended && recorder_is_end(record);
         if (record->header.flags & RECORD_DETACHED)
                 return RECORD_VERDICT_UNSUPPORTED;
         if ((record->header.flags & RECORD_START) && span && (span->started || span->closed))
@@ -72,14 +85,16 @@ static RecordVerdict recorder_judge_span(const Session *session, const RecorderR
         return held + record->size > max ? RECORD_VERDICT_TOO_LARGE : RECORD_VERDICT_ACCEPTED;
 }
 
-static RecordVerdict recorder_judge_context(const Session *session, const RecorderRecord *record) {
+static RecordVerdict recorder_judge_context(const Session *session, const RecorderRecord *record,
+                                            bool *awaitedp) {
         const Context *context = map_find(&session->contexts, record->header.context);
         size_t held = 0;
 
+        *awaitedp = context && context->known && !context->ended && recorder_is_end(record);
         if (context && !(record->header.flags & RECORD_START))
-                held = context->fragments.n_bytes;
-        return held + record->size > RECORDER_OBJECT_MAX ? RECORD_VERDICT_TOO_LARGE
-                                                         : RECORD_VERDICT_ACCEPTED;
+                held = recorder_held(&context->fragments);
+        return held + record->size > RECORDER_CONTEXT_MAX ? RECORD_VERDICT_TOO_LARGE
+                                                          : RECORD_VERDICT_ACCEPTED;
 }
 
 static RecordVerdict recorder_judge_scope(const Session *session, const RecorderRecord *record) {
@@ -96,19 +111,20 @@ RecordVerdict recorder_judge(const Recorder *recorder, const Session *session,
                              const RecorderRoom *room, const RecorderRecord *record,
                              ValidateSummary *summary) {
         RecordVerdict verdict = RECORD_VERDICT_ACCEPTED;
+        bool awaited = record->header.type == RECORD_LOST;
 
         switch (record->header.type) {
         case RECORD_SPAN:
-                verdict = recorder_judge_span(session, record);
+                verdict = recorder_judge_span(session, record, &awaited);
                 break;
         case RECORD_CONTEXT:
-                verdict = recorder_judge_context(session, record);
+                verdict = recorder_judge_context(session, record, &awaited);
                 break;
         case RECORD_SCOPE:
                 verdict = recorder_judge_scope(session, record);
                 break;
         }
-        if (!verdict && !(record->header.flags & RECORD_END) && record->header.type != RECORD_LOST)
+        if (!verdict && !awaited)
                 verdict = recorder_judge_room(recorder, session, room, record);
         return verdict ? verdict : recorder_validate(record, summary);
 }

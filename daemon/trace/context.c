@@ -107,6 +107,7 @@ static void context_forget_attributes(Context *context) {
         context->attributes = NULL;
         context->n_bytes = 0;
         context->conflict = false;
+        context->n_left_out = 0;
         context->keys = (ValidateBloom){0};
 }
 
@@ -183,9 +184,10 @@ static int context_put_strings(Context *context, Buffer *out, const char *key, c
         return 0;
 }
 
-/* The tags are attributes as they stand in the fragments. */
+/* The tags are attributes as they stand in the fragments; the first ones, up to the limit. */
 static int context_put_tags(Context *context, Buffer *out) {
         const Fragments *fragments = &context->fragments;
+        uint32_t n_tags = 0;
         int r;
 
         for (uint32_t i = 0; i < fragments->n_fragments; i++) {
@@ -200,6 +202,11 @@ static int context_put_tags(Context *context, Buffer *out) {
                         if (field.number != CONTEXT_TAGS ||
                             validate_span(&summary, field.start, size, false, NULL))
                                 continue;
+                        if (n_tags == context->session->limits.attributes) {
+                                context->n_left_out++;
+                                continue;
+                        }
+                        n_tags++;
                         r = buffer_append(out, field.start, size);
                         if (r)
                                 return error_trace(r);

@@ -29,6 +29,7 @@ struct Context {
         size_t n_bytes;
         ValidateBloom keys;
         bool conflict; /* they cannot be copied as they are: two may share a key, or know more */
+        uint32_t n_left_out; /* tags over the session's limit of attributes */
 
         ChainContext *chain; /* or NULL */
         List link;           /* session.all_contexts */

@@ -220,11 +220,12 @@ static int recorder_read_log(Recorder *recorder, Session *session, const Recorde
 static int recorder_read_context(Recorder *recorder, Session *session,
                                  const RecorderRecord *record) {
         Fragment fragment = {.hold = recorder_hold(record)};
+        uint32_t n_left_out;
         Context *context;
         int r;
 
         context = map_find(&session->contexts, record->header.context);
-        if (!context || !context->known) {
+        if (!context || !context->known || context->ended) {
                 /* Only a START announces; anything else is of a context that is gone. */
                 if (!(record->header.flags & RECORD_START))
                         return 0;
@@ -232,12 +233,15 @@ static int recorder_read_context(Recorder *recorder, Session *session,
                 if (r)
                         return error_trace(r);
         }
+        n_left_out = record->header.flags & RECORD_START ? 0 : context->n_left_out;
         if (record->header.flags & RECORD_START)
                 r = context_start(context, recorder->chains, &fragment);
         else
                 r = context_update(context, recorder->chains, &fragment);
         if (r)
                 return error_trace(r);
+        if (!(record->header.flags & RECORD_SNAPSHOT))
+                recorder->counters.over_limit += context->n_left_out - n_left_out;
         if (record->header.flags & RECORD_END) {
                 context_end(context, recorder->chains, record->time_unix_ns);
                 context_settle(context);

@@ -25,6 +25,9 @@ enum {
         /* An object stays under this, joined; what an END may add comes on top of it. */
         RECORDER_OBJECT_MAX = RECORD_SIZE_MAX - 16 * 1024,
         RECORDER_END_MAX = RECORD_SIZE_MAX - 1024,
+        RECORDER_END_SMALL = 1024, /* one that is never refused for want of room */
+        /* A context is read whole at each update, and joined to each of its spans. */
+        RECORDER_CONTEXT_MAX = 32 * 1024,
         RECORDER_STATE_MAX = RECORD_SIZE_MAX - RECORD_HEADER_SIZE,
 };
 

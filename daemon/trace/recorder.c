@@ -125,6 +125,8 @@ int recorder_session_begin(Recorder *recorder, Session **sessionp,
 
         if (session_check_hello(hello, hello_size))
                 return RECORDER_E_HELLO;
+        if (recorder_room(recorder).only_ends)
+                return RECORDER_E_FULL;
         parsed = catena__v1__hello__unpack(NULL, hello_size, hello);
         if (!parsed)
                 return RECORDER_E_HELLO;

@@ -54,7 +54,7 @@ enum {
         X(refused_full, "records refused: the journal was full")                                   \
         X(refused_share, "records refused: the client's user held its whole share")                \
         X(refused_duplicate, "spans refused: their id is still held")                              \
-        X(refused_too_large, "records refused: their object would pass 256 KiB")                   \
+        X(refused_too_large, "records refused: their span or context would pass its bound")        \
         X(refused_unsupported, "records refused: a feature this version does not have")            \
         X(refused_spans, "spans among the records refused (their START)")                          \
         X(lost_starts, "spans that clients say they dropped themselves")                           \
@@ -116,7 +116,10 @@ unsigned recorder_exporter_index(const Recorder *recorder, const char *name);
 
 /* ---- sessions ---- */
 
-/* Begins a session from the body of a HELLO; the token is 16 random bytes. */
+/*
+ * Begins a session from the body of a HELLO; the token is 16 random bytes. RECORDER_E_FULL also
+ * while there is only room for ends.
+ */
 int recorder_session_begin(Recorder *recorder, Session **sessionp,
                            const SessionCredentials *credentials, const uint8_t *token,
                            const uint8_t *hello, size_t hello_size, uint64_t now_unix_ns);

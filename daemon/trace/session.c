@@ -107,6 +107,7 @@ static int session_set_resource(Session *session, const SessionOptions *options,
                 return error_origin(-ENOMEM);
         if (size)
                 memcpy(resource, data, size);
+        session_discharge(session, session->resource_size);
         free(session->resource);
         session->resource = resource;
         session->resource_size = size;
@@ -118,6 +119,7 @@ static int session_set_resource(Session *session, const SessionOptions *options,
                 memcpy(resource + session->resource_size, field.start, field_size);
                 session->resource_size += field_size;
         }
+        session_charge(session, session->resource_size);
         return 0;
 }
 
@@ -404,7 +406,7 @@ Session *session_free(Session *session) {
         assert(!session->spans.n_entries && !session->contexts.n_entries);
         session_forget_scopes(session);
         session_release(session, &session->hold);
-        session_discharge(session, sizeof *session);
+        session_discharge(session, sizeof *session + session->resource_size);
         session->user->n_sessions--;
         map_deinit(&session->contexts);
         map_deinit(&session->spans);

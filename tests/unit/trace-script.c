@@ -108,7 +108,7 @@ Session *script_session(Script *script, unsigned number, const char *service) {
         Catena__V1__Hello hello = CATENA__V1__HELLO__INIT;
         SessionCredentials credentials = {.pid = 1000 + number, .uid = number % 3};
         uint8_t token[RECORD_TOKEN_SIZE] = {(uint8_t)number, (uint8_t)(number >> 8), 1};
-        uint8_t body[256];
+        uint8_t body[16 * 1024];
         Session *session;
         size_t size;
 
