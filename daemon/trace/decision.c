@@ -42,6 +42,13 @@ Session *recorder_find_session(const Recorder *recorder, uint32_t number) {
         return map_find(&recorder->sessions, number);
 }
 
+static void recorder_settle_user(Recorder *recorder, SessionUser *user) {
+        if (user->n_sessions)
+                return;
+        map_remove(&recorder->users, user->uid);
+        free(user);
+}
+
 static int recorder_user(Recorder *recorder, SessionUser **userp, uint32_t uid) {
         SessionUser *user = map_find(&recorder->users, uid);
         int r;
@@ -80,10 +87,7 @@ void recorder_settle_session(Recorder *recorder, Session *session) {
                 return;
         map_remove(&recorder->sessions, session->number);
         session_free(session);
-        if (!user->n_sessions) {
-                map_remove(&recorder->users, user->uid);
-                free(user);
-        }
+        recorder_settle_user(recorder, user);
 }
 
 static int recorder_read_session(Recorder *recorder, const RecorderRecord *record) {
@@ -95,6 +99,12 @@ static int recorder_read_session(Recorder *recorder, const RecorderRecord *recor
         PbField field;
         int r;
 
+        if (session) {
+                options = recorder_session_options(recorder, session->user);
+                r = session_restore(session, &options, record->position, record->body,
+                                    record->size);
+                return r < 0 ? error_trace(r) : 0;
+        }
         while (pb_next(&reader, &field))
                 if (field.number == 2)
                         uid = (uint32_t)field.value;
@@ -102,14 +112,11 @@ static int recorder_read_session(Recorder *recorder, const RecorderRecord *recor
         if (r)
                 return error_trace(r);
         options = recorder_session_options(recorder, user);
-        if (session) {
-                r = session_restore(session, &options, record->position, record->body,
-                                    record->size);
-                return r < 0 ? error_trace(r) : 0;
-        }
         r = session_new(&session, &options, record->position, record->body, record->size);
-        if (r)
+        if (r) {
+                recorder_settle_user(recorder, user);
                 return r < 0 ? error_trace(r) : RECORDER_E_HELLO;
+        }
         session->number = number;
         session->replayed = recorder->replaying;
         r = map_put(&recorder->sessions, number, session);

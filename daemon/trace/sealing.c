@@ -270,11 +270,12 @@ static void recorder_answer(Recorder *recorder, Batch *batch, unsigned exporter)
 
 void recorder_answered(Recorder *recorder, const Catena__V1__Done *message) {
         int i = recorder_find_exporter(recorder, message->exporter);
-        RecorderExporter *exporter = &recorder->exporters[i];
+        RecorderExporter *exporter;
         Batch *batch;
 
         if ((unsigned)message->signal >= _BATCH_SIGNALS_N || i < 0)
                 return;
+        exporter = &recorder->exporters[i];
         exporter->of[message->signal].n_delivered += message->delivered;
         for (size_t k = 0; k < message->n_dropped; k++)
                 if (message->dropped[k]->reason < _BATCH_DROPS_N)

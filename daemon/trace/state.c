@@ -181,9 +181,8 @@ int recorder_read_state(Recorder *recorder, const uint8_t *data, size_t size) {
         if (!message)
                 return 0;
         memset(&recorder->counters, 0, sizeof recorder->counters);
-        memcpy(&recorder->counters, message->counters,
-               (message->n_counters < STATE_COUNTERS_N ? message->n_counters : STATE_COUNTERS_N) *
-                       sizeof(uint64_t));
+        for (size_t i = 0; i < message->n_counters && i < STATE_COUNTERS_N; i++)
+                ((uint64_t *)&recorder->counters)[i] = message->counters[i];
         for (unsigned kind = 0; kind < _BATCH_SIGNALS_N && kind < message->n_open_batch; kind++)
                 recorder->signals[kind].open_number = message->open_batch[kind];
         if (message->next_session > recorder->next_session)
