@@ -167,14 +167,19 @@ int journal_each_block(Journal *journal, int (*each)(void *user, JournalBlock *b
 
 void journal_checkpoint(const Journal *journal, const uint8_t **datap, size_t *sizep,
                         JournalPosition *positionp) {
+        const uint8_t *data;
+        size_t size;
+
         *datap = NULL;
         *sizep = 0;
         *positionp = 0;
         for (unsigned i = journal->n_segments; i--;) {
                 const Segment *segment = &journal->segments[i];
 
-                if (!segment_checkpoint_read(segment, datap, sizep))
+                if (!segment_checkpoint_read(segment, &data, &size) || !size)
                         continue;
+                *datap = data;
+                *sizep = size;
                 *positionp = segment_position(segment, segment->blocks);
                 return;
         }

@@ -98,7 +98,7 @@ Journal *journal_free(Journal *journal); /* unmaps and unlocks; what it holds st
 
 /* Each block that is whole, oldest first; a nonzero result of `each` ends it and is returned. */
 int journal_each_block(Journal *journal, int (*each)(void *user, JournalBlock *block), void *user);
-/* The newest checkpoint that is whole, and the position of the first block behind it. */
+/* The newest checkpoint that is whole and not empty, and the position of the first block behind. */
 void journal_checkpoint(const Journal *journal, const uint8_t **datap, size_t *sizep,
                         JournalPosition *positionp);
 

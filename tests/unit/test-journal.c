@@ -288,7 +288,7 @@ START_TEST(a_segment_opens_with_the_state_of_that_moment) {
                 journal_checkpoint(journal, &data, &size, &checkpoint);
                 ck_assert_uint_eq(size, sizes[i]);
                 ck_assert(blocks_say(data, size, 2));
-                ck_assert_uint_eq(checkpoint, position - 48);
+                ck_assert_uint_eq(checkpoint, size ? position - 48 : 0); /* an empty one is none */
                 ck_assert_uint_eq(blocks_see(journal).n, 3);
                 journal_free(journal);
                 teardown();
