@@ -71,7 +71,7 @@ enum {
         X(FULL, 2, "journal_full", "the journal is full, or open spans hold half of it")           \
         X(SHARE, 3, "uid_share", "the client's user holds its whole share of the journal")         \
         X(DUPLICATE, 4, "duplicate_id", "a START with the id of a span that is still held")        \
-        X(TOO_LARGE, 5, "object_too_large", "the span would pass 256 KiB, the context 32 KiB")              \
+        X(TOO_LARGE, 5, "object_too_large", "its span or context would pass its bound")            \
         X(UNSUPPORTED, 6, "unsupported", "a feature this version does not have")
 
 typedef enum RecordVerdict {
