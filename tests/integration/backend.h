@@ -1,0 +1,79 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Backend
+ *
+ * A collector on loopback, in a thread of its own. It decodes all it gets by protobuf-c and takes
+ * it, unless a script says how the next requests are answered. What it took is kept, with the
+ * resource and scope it came under.
+ *
+ * Owns: its thread, its sockets, what it decoded.  Bound: none.  Threads: any.
+ */
+
+#include "otlp/trace_service.pb-c.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef Opentelemetry__Proto__Trace__V1__Span OtlpSpan;
+typedef Opentelemetry__Proto__Trace__V1__Span__Event OtlpEvent;
+typedef Opentelemetry__Proto__Common__V1__KeyValue OtlpKeyValue;
+typedef Opentelemetry__Proto__Resource__V1__Resource OtlpResource;
+typedef Opentelemetry__Proto__Common__V1__InstrumentationScope OtlpScope;
+
+typedef enum BackendHow {
+        BACKEND_ANSWER, /* `status`, with Retry-After unless `retry_after_s` is 0 */
+        BACKEND_REJECT, /* 200, and a partial success that rejects `n_rejected` spans */
+        BACKEND_RAW,    /* the bytes of `raw` as they are, then the connection is closed */
+        BACKEND_CLOSE,  /* no answer, the connection is closed */
+        BACKEND_HOLD,   /* no answer, until the client leaves */
+} BackendHow;
+
+typedef struct BackendStep {
+        BackendHow how;
+        unsigned status;
+        unsigned retry_after_s;
+        uint64_t n_rejected;
+        const char *raw;
+} BackendStep;
+
+typedef struct BackendSpan {
+        const OtlpSpan *span;
+        const OtlpResource *resource;
+        const OtlpScope *scope; /* NULL: none */
+} BackendSpan;
+
+typedef struct Backend Backend;
+
+/* Bound to a port, but nobody listens there yet: connections are refused. */
+Backend *backend_new(void);
+Backend *backend_free(Backend *backend);
+unsigned backend_port(const Backend *backend);
+
+void backend_listen(Backend *backend);
+/* Connections are refused again, the one there is breaks. */
+void backend_leave(Backend *backend);
+/* How the next n requests are answered; `steps` must stay. */
+void backend_script(Backend *backend, const BackendStep *steps, size_t n);
+
+/* Waits until so many requests were answered, or left unanswered as scripted. */
+void backend_await_requests(Backend *backend, size_t n);
+size_t backend_n_requests(Backend *backend);
+/* When request i came, by the monotonic clock. */
+uint64_t backend_request_ns(Backend *backend, size_t i);
+
+/* Spans taken: all of them less those rejected; and different ones. */
+uint64_t backend_n_spans(Backend *backend);
+uint64_t backend_n_unique(Backend *backend);
+
+/* Span i of those taken, in the order in which they came; NULL: there are no more. */
+const BackendSpan *backend_span(Backend *backend, size_t i);
+/* The first one of that name, or NULL. */
+const BackendSpan *backend_find(Backend *backend, const char *name);
+
+/* The value of a string attribute, or NULL. */
+const char *backend_string(OtlpKeyValue *const *attributes, size_t n, const char *key);
+/* The first event of that name, or NULL. */
+const OtlpEvent *backend_event(const OtlpSpan *span, const char *name);
