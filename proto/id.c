@@ -4,14 +4,6 @@
 
 static const char id_digits[] = "0123456789abcdef";
 
-bool id_is_zero(const uint8_t *id, size_t size) {
-        uint8_t any = 0;
-
-        for (size_t i = 0; i < size; i++)
-                any |= id[i];
-        return !any;
-}
-
 void id_to_hex(char *hex, const uint8_t *id, size_t size) {
         for (size_t i = 0; i < size; i++) {
                 *hex++ = id_digits[id[i] >> 4];

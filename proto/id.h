@@ -31,7 +31,19 @@ static inline uint64_t id_span_key(const uint8_t span_id[ID_SPAN_SIZE]) {
         return le64toh(key);
 }
 
-bool id_is_zero(const uint8_t *id, size_t size);
+static inline bool id_is_zero(const uint8_t *id, size_t size) {
+        uint64_t word, any = 0;
+        size_t i = 0;
+
+        for (; size - i >= sizeof word; i += sizeof word) {
+                memcpy(&word, id + i, sizeof word);
+                any |= word;
+        }
+        for (; i < size; i++)
+                any |= id[i];
+        return !any;
+}
+
 /* Writes 2 * size lower-case digits and a NUL. */
 void id_to_hex(char *hex, const uint8_t *id, size_t size);
 /* Reads 2 * size lower-case digits; false, and `id` untouched, on anything else. */

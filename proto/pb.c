@@ -14,6 +14,10 @@ static const uint8_t *pb_read_varint(uint64_t *valuep, const uint8_t *at, const 
                                      unsigned max) {
         uint64_t value = 0;
 
+        if (at < end && *at < 0x80) {
+                *valuep = *at;
+                return at + 1;
+        }
         for (unsigned i = 0; i < max && at < end; i++) {
                 uint8_t byte = *at++;
 

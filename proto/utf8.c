@@ -50,30 +50,10 @@ static size_t utf8_ascii(const uint8_t *at, size_t left) {
         return n;
 }
 
-/* Whether all of it is ASCII, for the short texts that most are: words that overlap at the end. */
-static bool utf8_is_ascii(const uint8_t *at, size_t size) {
-        uint64_t word, seen = 0;
-
-        if (size >= sizeof word) {
-                for (size_t i = 0; i < size - sizeof word; i += sizeof word) {
-                        memcpy(&word, at + i, sizeof word);
-                        seen |= word;
-                }
-                memcpy(&word, at + size - sizeof word, sizeof word);
-                seen |= word;
-        } else {
-                for (size_t i = 0; i < size; i++)
-                        seen |= at[i];
-        }
-        return !(seen & UTF8_HIGH_BITS);
-}
-
-bool utf8_is_valid(const void *text, size_t size) {
+bool utf8_is_valid_any(const void *text, size_t size) {
         const uint8_t *at = text;
         bool valid;
 
-        if (utf8_is_ascii(at, size))
-                return true;
         for (;;) {
                 size_t n = utf8_ascii(at, size);
 

@@ -12,9 +12,39 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
-/* ASCII is passed over eight bytes at a time. */
-bool utf8_is_valid(const void *text, size_t size);
+/* Words of eight bytes, of which the last may overlap the one before; short texts in halves. */
+static inline bool utf8_is_ascii(const void *text, size_t size) {
+        const uint8_t *at = text;
+        uint64_t word, seen = 0;
+        uint32_t half, last_half;
+
+        if (size >= sizeof word) {
+                for (size_t i = 0; i < size - sizeof word; i += sizeof word) {
+                        memcpy(&word, at + i, sizeof word);
+                        seen |= word;
+                }
+                memcpy(&word, at + size - sizeof word, sizeof word);
+                seen |= word;
+        } else if (size >= sizeof half) {
+                memcpy(&half, at, sizeof half);
+                memcpy(&last_half, at + size - sizeof half, sizeof half);
+                seen = half | last_half;
+        } else {
+                for (size_t i = 0; i < size; i++)
+                        seen |= at[i];
+        }
+        return !(seen & UINT64_C(0x8080808080808080));
+}
+
+/* utf8_is_valid() without its short way. */
+bool utf8_is_valid_any(const void *text, size_t size);
+
+/* Most texts are ASCII, which needs no second look. */
+static inline bool utf8_is_valid(const void *text, size_t size) {
+        return utf8_is_ascii(text, size) || utf8_is_valid_any(text, size);
+}
 
 /*
  * Reads one character at the front of `text`, of `size` > 0 bytes. Returns its bytes; or, *validp

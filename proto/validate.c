@@ -38,14 +38,19 @@ const char *validate_error_text(int error) {
 
 /* ---- keys ---- */
 
-/* Words of eight bytes, the last one overlapping; short keys as one word. */
+/* Words of eight bytes, the last one overlapping; short keys as one word of two halves. */
 uint64_t validate_hash(const char *key, size_t size) {
         const uint64_t factor = UINT64_C(0x9e3779b97f4a7c15);
         uint64_t hash = size * factor, word = 0;
+        uint32_t half, last_half;
 
-        if (size < sizeof word) {
+        if (size < sizeof half) {
                 for (size_t i = 0; i < size; i++)
                         word = word << 8 | (uint8_t)key[i];
+        } else if (size < sizeof word) {
+                memcpy(&half, key, sizeof half);
+                memcpy(&last_half, key + size - sizeof half, sizeof half);
+                word = (uint64_t)half << 32 | last_half;
         } else {
                 for (size_t i = 0; i < size - sizeof word; i += sizeof word) {
                         memcpy(&word, key + i, sizeof word);
@@ -154,6 +159,58 @@ static int validate_field(Validator *validator, OtlpField known, const PbField *
         default:
                 return 0;
         }
+}
+
+/* Whether these bytes are one varint, of at most nine bytes. */
+static bool validate_is_varint(const uint8_t *data, size_t size) {
+        size_t i = 0;
+
+        while (i < size && data[i] & 0x80)
+                i++;
+        return i + 1 == size && size < PB_VARINT_MAX;
+}
+
+/* Whether these bytes are all of an AnyValue with one plain member, whose length takes one byte. */
+static bool validate_plain_value(Validator *validator, const uint8_t *data, size_t size) {
+        switch (data[0]) {
+        case OTLP_ANY_VALUE_STRING << 3 | PB_BYTES:
+                if (data[1] > 0x7f || data[1] + 2u != size || !utf8_is_ascii(data + 2, data[1]))
+                        return false;
+                if (data[1] > validator->summary->longest_value_bytes)
+                        validator->summary->longest_value_bytes = data[1];
+                return true;
+        case OTLP_ANY_VALUE_BOOL << 3 | PB_VARINT:
+        case OTLP_ANY_VALUE_INT << 3 | PB_VARINT:
+                return validate_is_varint(data + 1, size - 1);
+        case OTLP_ANY_VALUE_DOUBLE << 3 | PB_FIXED64:
+                return size == 1 + sizeof(double);
+        default:
+                return false;
+        }
+}
+
+/*
+ * Most attributes are a key and a plain value, in ASCII and of short lengths: all that is judged in
+ * one go. False: this one is something else, or not valid; it is read field by field.
+ */
+static bool validate_plain_key_value(Validator *validator, const uint8_t *data, size_t size) {
+        const uint8_t *key, *value;
+        size_t key_size, value_size;
+
+        if (size < 2 || data[0] != (OTLP_KEY_VALUE_KEY << 3 | PB_BYTES) || data[1] > 0x7f)
+                return false;
+        key_size = data[1];
+        if (size < 2 + key_size + 2 + 2)
+                return false;
+        key = data + 2;
+        value = key + key_size + 2;
+        value_size = size - 2 - key_size - 2;
+        if (value[-2] != (OTLP_KEY_VALUE_VALUE << 3 | PB_BYTES) || value[-1] > 0x7f ||
+            value[-1] != value_size || !utf8_is_ascii(key, key_size) ||
+            !validate_plain_value(validator, value, value_size))
+                return false;
+        validator->key = (ValidateText){(const char *)key, key_size};
+        return true;
 }
 
 static int validate_any_value(Validator *validator, const uint8_t *data, size_t size) {
@@ -364,6 +421,20 @@ static void validate_index_log(Validator *validator, const PbField *field) {
 
 /* ---- whole fragments ---- */
 
+/* Passes over those that are plain, as long as one comes after the other. */
+static void validate_plain_attributes(Validator *validator, OtlpMessage message, PbReader *reader) {
+        uint32_t number = message == OTLP_SPAN ? OTLP_SPAN_ATTRIBUTES : OTLP_LOG_ATTRIBUTES;
+        const uint8_t *at = reader->at;
+
+        while (reader->end - at >= 2 && at[0] == (number << 3 | PB_BYTES) && at[1] <= 0x7f &&
+               at[1] <= reader->end - at - 2 &&
+               validate_plain_key_value(validator, at + 2, at[1])) {
+                validate_index_attribute(validator);
+                at += 2 + at[1];
+        }
+        reader->at = at;
+}
+
 static int validate_object(Validator *validator, OtlpMessage message, const uint8_t *data,
                            size_t size) {
         ValidateSummary *summary = validator->summary;
@@ -371,9 +442,13 @@ static int validate_object(Validator *validator, OtlpMessage message, const uint
         PbField field;
         int r;
 
-        while (pb_next(&reader, &field)) {
-                OtlpField known = otlp_field(message, field.number);
+        for (;;) {
+                OtlpField known;
 
+                validate_plain_attributes(validator, message, &reader);
+                if (!pb_next(&reader, &field))
+                        return validate_stop(&reader);
+                known = otlp_field(message, field.number);
                 r = validate_field(validator, known, &field);
                 if (r)
                         return r;
@@ -390,7 +465,6 @@ static int validate_object(Validator *validator, OtlpMessage message, const uint
                 else
                         validate_index_log(validator, &field);
         }
-        return validate_stop(&reader);
 }
 
 /* `validator` is not zeroed as a whole: its table of hashes would cost more than all the rest. */

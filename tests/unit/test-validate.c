@@ -239,6 +239,61 @@ START_TEST(blooms_of_shared_keys_meet) {
 }
 END_TEST
 
+/* An update with one attribute, whose length takes one byte or, longer than needed, two. */
+static int judge_attribute(ValidateSummary *summary, const uint8_t *key_value, uint8_t size,
+                           bool longer) {
+        uint8_t data[160] = {9 << 3 | PB_BYTES, size};
+        size_t at = 2;
+
+        if (longer) {
+                data[1] |= 0x80;
+                data[at++] = 0;
+        }
+        memcpy(data + at, key_value, size);
+        return validate_span(summary, data, at + size, false, span_id);
+}
+
+/* Short lengths, one byte each, have a way of their own through the validator. */
+START_TEST(plain_attributes_are_judged_like_any_other) {
+        static const char *const values[] = {
+                "\x0a\x05hello",
+                "\x0a\x04Z\xc3\xa9!",
+                "\x10\x01",
+                "\x18\x96\x01",
+                "\x20\x01",
+                "\x21\x01\x02\x03\x04\x05\x06\x07\x08",
+                "\x3a\x03\x01\xff\x02",
+                "",
+                "\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+                "\x18\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+                "\x0a\x01x\x18\x01",
+        };
+
+        for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
+                uint8_t original[64], changed[64];
+                PbWriter writer = pb_writer(original, sizeof original);
+                ValidateSummary plain, any;
+                size_t size;
+
+                pb_put_bytes(&writer, 1, "http.key", 8);
+                pb_put_bytes(&writer, 2, values[v], strlen(values[v]));
+                size = (size_t)(writer.at - original);
+                for (size_t at = 0; at < size; at++)
+                        for (unsigned byte = 0; byte < 256; byte++) {
+                                int r;
+
+                                memcpy(changed, original, size);
+                                changed[at] = (uint8_t)byte;
+                                r = judge_attribute(&plain, changed, (uint8_t)size, false);
+                                ck_assert_int_eq(
+                                        r, judge_attribute(&any, changed, (uint8_t)size, true));
+                                if (!r)
+                                        ck_assert_mem_eq(&plain, &any, sizeof plain);
+                        }
+        }
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("validate");
         TCase *tcase = tcase_create("validate");
@@ -250,6 +305,7 @@ int main(void) {
         tcase_add_test(tcase, a_log_record_is_summed_up);
         tcase_add_test(tcase, keys_that_differ_are_no_repetition);
         tcase_add_test(tcase, blooms_of_shared_keys_meet);
+        tcase_add_test(tcase, plain_attributes_are_judged_like_any_other);
         suite_add_tcase(suite, tcase);
         return unit_run(suite);
 }
