@@ -1,6 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# interop.sh BUILD-COLLECTOR TEST: builds the collector where it is not there, then runs the test.
+# interop.sh BUILD-COLLECTOR TEST ARGUMENT...: builds the collector where it is not there yet, then
+# runs the test with its path before the other arguments.
 set -eu
+
 collector=$("$1")
-exec "$2" "$collector"
+test=$2
+shift 2
+exec "$test" "$collector" "$@"
