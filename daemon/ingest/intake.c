@@ -114,6 +114,8 @@ int intake_hello(Intake *intake, const uint8_t **bodyp, size_t *sizep) {
                                 intake->fault = record_error_text(r);
                         else if (header.type != RECORD_HELLO)
                                 intake->fault = "the first record is not a HELLO";
+                        else if (header.size > RECORD_HEADER_SIZE + SESSION_HELLO_MAX)
+                                intake->fault = "the HELLO is larger than 64 KiB";
                         if (intake->fault)
                                 return INTAKE_E_FAULT;
                         if (!r)
@@ -191,18 +193,21 @@ static int intake_frame(Intake *intake, JournalBlock *block, size_t size) {
 /* Reads into a block, of which block->size bytes are to be taken, whatever is returned. */
 static int intake_fill(Intake *intake, JournalBlock *block, IntakeCut *cut) {
         Buffer *partial = &intake->partial;
-        size_t size = cut->size, n = 0;
+        size_t size = cut->size, missing = intake_missing(intake), n = 0, fitting;
         int r, framed;
 
         block->size = 0;
         if (!size)
                 return 0;
-        if (partial->size && size < intake_missing(intake)) {
+        if (partial->size && size < missing) {
                 cut->size = 0;
                 return error_trace(intake_receive_partial(intake, &n, size));
         }
         if (size > JOURNAL_BLOCK_MAX - partial->size)
                 size = JOURNAL_BLOCK_MAX - partial->size;
+        fitting = recorder_fitting(intake->recorder, record_stride(partial->size + size));
+        if (fitting < partial->size + size && fitting >= partial->size + missing)
+                size = fitting - partial->size;
         r = recorder_reserve(intake->recorder, block, record_stride(partial->size + size));
         if (r)
                 return r < 0 ? error_trace(r) : INTAKE_E_FULL;

@@ -205,16 +205,42 @@ uint8_t *journal_at(const Journal *journal, JournalPosition position) {
 
 /* ---- writing ---- */
 
-/* A spare, or a new file, is made the segment that is written from now on. */
-static int journal_open_segment(Journal *journal) {
+/* Named as a segment will be that has not been opened, so as none that is freed. */
+static int journal_make_spares(Journal *journal, unsigned n) {
+        while (journal->n_spares < n) {
+                uint64_t name = journal->next_number;
+
+                for (unsigned i = 0; i < journal->n_spares; i++)
+                        if (journal->spares[i].number == name)
+                                name++;
+                if (segment_make(&journal->spares[journal->n_spares], journal->folder, name))
+                        return JOURNAL_E_SPACE;
+                journal->n_spares++;
+        }
+        return 0;
+}
+
+/* The one that has the next segment's name, before that is given away; else the last one freed. */
+static Segment journal_take_spare(Journal *journal) {
+        unsigned last = --journal->n_spares, i = 0;
+        Segment spare;
+
+        while (i < last && journal->spares[i].number != journal->next_number)
+                i++;
+        spare = journal->spares[i];
+        journal->spares[i] = journal->spares[last];
+        return spare;
+}
+
+/* A spare is made the segment that is written from now on; a client never gets the last one. */
+static int journal_open_segment(Journal *journal, JournalRoom room) {
         size_t checkpoint_size = 0;
         Segment segment;
         uint64_t name;
 
-        if (journal->n_spares)
-                segment = journal->spares[--journal->n_spares];
-        else if (segment_make(&segment, journal->folder, journal->next_number))
+        if (journal_make_spares(journal, room == JOURNAL_ROOM_CLIENT ? 2 : 1))
                 return JOURNAL_E_SPACE;
+        segment = journal_take_spare(journal);
         name = segment.number;
         if (journal->options.checkpoint)
                 checkpoint_size = journal->options.checkpoint(journal->options.user,
@@ -235,6 +261,15 @@ static int journal_open_segment(Journal *journal) {
         return 0;
 }
 
+size_t journal_room(const Journal *journal) {
+        size_t end = journal->n_segments ? journal->segments[journal->n_segments - 1].end
+                                         : SEGMENT_BLOCKS_END;
+
+        return end + BLOCK_HEADER_SIZE < SEGMENT_BLOCKS_END
+                       ? SEGMENT_BLOCKS_END - BLOCK_HEADER_SIZE - end
+                       : 0;
+}
+
 static bool journal_fits(const Journal *journal, size_t size) {
         return journal->n_segments &&
                journal->segments[journal->n_segments - 1].end + BLOCK_HEADER_SIZE + size <=
@@ -243,7 +278,12 @@ static bool journal_fits(const Journal *journal, size_t size) {
 
 int journal_reserve(Journal *journal, JournalBlock *block, size_t size, JournalRoom room) {
         unsigned n_free = journal->n_segments_max - journal->n_segments;
-        unsigned n_kept = room == JOURNAL_ROOM_CLIENT ? JOURNAL_SEGMENTS_KEPT : 0;
+        static const unsigned kept[] = {
+                [JOURNAL_ROOM_CLIENT] = JOURNAL_SEGMENTS_KEPT,
+                [JOURNAL_ROOM_SNAPSHOT] = JOURNAL_SEGMENTS_KEPT - 1,
+                [JOURNAL_ROOM_DECISION] = 0,
+        };
+        unsigned n_kept = kept[room];
         Segment *segment;
         int r;
 
@@ -255,7 +295,7 @@ int journal_reserve(Journal *journal, JournalBlock *block, size_t size, JournalR
         if (!journal_fits(journal, size)) {
                 if (n_free == n_kept)
                         return JOURNAL_E_FULL;
-                r = journal_open_segment(journal);
+                r = journal_open_segment(journal, room);
                 if (r)
                         return r;
         }

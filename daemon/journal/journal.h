@@ -68,6 +68,7 @@ typedef struct JournalBlock {
 /* Who may still write when room is short. */
 typedef enum JournalRoom {
         JOURNAL_ROOM_CLIENT,   /* not the last two free segments */
+        JOURNAL_ROOM_SNAPSHOT, /* not the last one */
         JOURNAL_ROOM_DECISION, /* all there is */
 } JournalRoom;
 
@@ -108,6 +109,8 @@ void journal_checkpoint(const Journal *journal, const uint8_t **datap, size_t *s
  * time: a new one forgets the last.
  */
 int journal_reserve(Journal *journal, JournalBlock *block, size_t size, JournalRoom room);
+/* Bytes of records that the segment being written still takes. */
+size_t journal_room(const Journal *journal);
 /* Commits the reserved block with the size, session, source, flags and time now in `block`. */
 void journal_commit(Journal *journal, const JournalBlock *block);
 

@@ -28,6 +28,7 @@ enum {
         RECORDER_END_SMALL = 1024, /* one that is never refused for want of room */
         /* A context is read whole at each update, and joined to each of its spans. */
         RECORDER_CONTEXT_MAX = 32 * 1024,
+        RECORDER_REST_MIN = 64 * 1024, /* of a segment, worth a block of its own */
         RECORDER_STATE_MAX = RECORD_SIZE_MAX - RECORD_HEADER_SIZE,
 };
 

@@ -232,6 +232,12 @@ int recorder_reserve(Recorder *recorder, JournalBlock *block, size_t size) {
         return 0;
 }
 
+size_t recorder_fitting(const Recorder *recorder, size_t size) {
+        size_t room = journal_room(recorder->journal);
+
+        return room >= RECORDER_REST_MIN && room < size ? room : size;
+}
+
 static bool recorder_is_data(uint16_t type) {
         return type >= RECORD_SCOPE && type <= RECORD_LOST;
 }
@@ -391,14 +397,19 @@ int recorder_done(Recorder *recorder, Batch **batchp, unsigned exporter,
 
 /* ---- the journal's room ---- */
 
-/* Whether writing the oldest segment's live bytes anew is worth it. */
+/*
+ * Whether writing the oldest segment's live bytes anew is worth it. It is also where nearly all in
+ * it is live, as long as enough that is dead waits behind it.
+ */
 static bool recorder_should_compact(const JournalUsage *usage, size_t live_bytes) {
-        bool short_of_room = usage->n_segments_free < usage->n_segments_max / 4;
+        size_t in_use = (size_t)usage->n_segments * JOURNAL_SEGMENT_SIZE;
+        bool short_of_room = usage->n_segments_free < usage->n_segments_max / 4 &&
+                             usage->live_bytes + usage->max_bytes / 8 <= in_use;
         bool sparse = usage->n_segments > 4 && live_bytes < JOURNAL_SEGMENT_SIZE / 4;
 
-        /* What is written has to fit, and to leave more free than before. */
-        return usage->n_segments_free > 0 && usage->live_bytes < usage->max_bytes / 4 * 3 &&
-               live_bytes < JOURNAL_SEGMENT_SIZE / 8 * 7 && (short_of_room || sparse);
+        /* The last free segment is left to decisions. */
+        return usage->n_segments_free > 1 && usage->live_bytes < usage->max_bytes / 4 * 3 &&
+               (short_of_room || sparse);
 }
 
 /*
@@ -416,7 +427,9 @@ static int recorder_free_oldest(Recorder *recorder, uint64_t now_unix_ns) {
         if (r < 0)
                 return error_trace(r);
         journal_reclaim(recorder->journal);
-        return 0;
+        if (r == RECORDER_E_FULL)
+                r = recorder_decide_state(recorder, now_unix_ns); /* now there is room */
+        return r < 0 ? error_trace(r) : 0;
 }
 
 int recorder_reclaim(Recorder *recorder, uint64_t now_unix_ns) {

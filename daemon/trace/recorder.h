@@ -136,6 +136,8 @@ int recorder_session_end(Recorder *recorder, Session **sessionp, SessionState ho
  * RECORDER_E_FULL: leave them in the socket.
  */
 int recorder_reserve(Recorder *recorder, JournalBlock *block, size_t size);
+/* How much of `size` to reserve now, so that the rest of a segment is not left unused. */
+size_t recorder_fitting(const Recorder *recorder, size_t size);
 /*
  * Takes the reserved block, of `block->size` bytes: whole records, each passed by record_frame().
  * Judges each, strips those it refuses down to their header, and commits. block->session,

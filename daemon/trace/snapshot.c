@@ -22,13 +22,33 @@ typedef struct SnapshotRun {
         JournalPosition first, end; /* what is written anew: all that lies in here */
         uint64_t now_unix_ns;
         JournalBlock block;
-        bool reserved;
+        size_t reserved_bytes; /* of the block; 0: there is none */
 } SnapshotRun;
 
 static void snapshot_commit(SnapshotRun *run) {
-        if (run->reserved && run->block.size)
+        if (run->reserved_bytes && run->block.size)
                 journal_commit(run->recorder->journal, &run->block);
-        run->reserved = false;
+        run->reserved_bytes = 0;
+}
+
+/* What is left of the segment is used up before another is opened. */
+static int snapshot_reserve(SnapshotRun *run, uint32_t session, size_t stride) {
+        Journal *journal = run->recorder->journal;
+        size_t room = journal_room(journal), size = SNAPSHOT_BLOCK_SIZE;
+        int r;
+
+        if (room >= stride && room < size)
+                size = room;
+        run->block = (JournalBlock){0};
+        r = journal_reserve(journal, &run->block, size, JOURNAL_ROOM_SNAPSHOT);
+        if (r)
+                return r < 0 ? error_trace(r) : RECORDER_E_FULL;
+        run->block.session = session;
+        run->block.source = JOURNAL_SOURCE_DAEMON;
+        run->block.time_unix_ns = run->now_unix_ns;
+        run->block.size = 0;
+        run->reserved_bytes = size;
+        return 0;
 }
 
 /* A record of a session (0: the daemon's own) with `size` bytes of body to be written. */
@@ -41,20 +61,13 @@ static int snapshot_begin(SnapshotRun *run, uint32_t session, RecordHeader *head
         header->size = (uint32_t)(RECORD_HEADER_SIZE + size);
         header->flags |= RECORD_SNAPSHOT;
         assert(header->size <= RECORD_SIZE_MAX);
-        if (run->reserved &&
-            (run->block.session != session || run->block.size + stride > SNAPSHOT_BLOCK_SIZE))
+        if (run->reserved_bytes &&
+            (run->block.session != session || run->block.size + stride > run->reserved_bytes))
                 snapshot_commit(run);
-        if (!run->reserved) {
-                run->block = (JournalBlock){0};
-                r = journal_reserve(run->recorder->journal, &run->block, SNAPSHOT_BLOCK_SIZE,
-                                    JOURNAL_ROOM_DECISION);
+        if (!run->reserved_bytes) {
+                r = snapshot_reserve(run, session, stride);
                 if (r)
-                        return r < 0 ? error_trace(r) : RECORDER_E_FULL;
-                run->block.session = session;
-                run->block.source = JOURNAL_SOURCE_DAEMON;
-                run->block.time_unix_ns = run->now_unix_ns;
-                run->block.size = 0;
-                run->reserved = true;
+                        return r < 0 ? error_trace(r) : r;
         }
         at = run->block.records + run->block.size;
         memset(at + stride - RECORD_ALIGNMENT, 0, RECORD_ALIGNMENT);

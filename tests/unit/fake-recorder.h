@@ -22,6 +22,7 @@ struct Recorder {
         FakeSession *last;
         bool full;
         bool refuses_hello;
+        size_t rest; /* of the segment; 0: plenty */
         uint8_t *room; /* of the block that is reserved */
         unsigned n_reserved, n_blocks, n_passes;
         size_t largest_block;
@@ -72,6 +73,10 @@ int recorder_session_end(Recorder *self, Session **sessionp, SessionState how,
         (*sessionp)->state = how;
         *sessionp = NULL;
         return 0;
+}
+
+size_t recorder_fitting(const Recorder *self, size_t size) {
+        return self->rest && self->rest < size ? self->rest : size;
 }
 
 int recorder_reserve(Recorder *self, JournalBlock *block, size_t size) {

@@ -209,8 +209,16 @@ START_TEST(the_last_two_segments_are_for_decisions) {
         ck_assert_uint_eq(n, JOURNAL_SEGMENTS_MIN - 2);
         /* What fits behind the last block is still a client's. */
         ck_assert_int_eq(journal_reserve(journal, &block, 1024, JOURNAL_ROOM_CLIENT), 0);
+        ck_assert_uint_ge(journal_room(journal), 1024);
+        ck_assert_uint_lt(journal_room(journal), BIG);
+        ck_assert_int_eq(
+                journal_reserve(journal, &block, journal_room(journal) & ~7U, JOURNAL_ROOM_CLIENT),
+                0);
+        ck_assert_int_eq(journal_reserve(journal, &block, BIG, JOURNAL_ROOM_SNAPSHOT), 0);
         blocks_append(journal, BIG, 1);
         ck_assert_int_eq(journal_reserve(journal, &block, 8, JOURNAL_ROOM_CLIENT), JOURNAL_E_FULL);
+        ck_assert_int_eq(journal_reserve(journal, &block, BIG, JOURNAL_ROOM_SNAPSHOT),
+                         JOURNAL_E_FULL);
         blocks_append(journal, BIG, 2);
         ck_assert_int_eq(journal_reserve(journal, &block, BIG, JOURNAL_ROOM_DECISION),
                          JOURNAL_E_FULL);
@@ -351,6 +359,7 @@ START_TEST(a_file_system_that_refuses_is_no_end) {
                 JournalBlock block = {};
 
                 signal(SIGXFSZ, SIG_IGN);
+                ck_assert_int_eq(journal_reserve(journal, &block, BIG, JOURNAL_ROOM_CLIENT), 0);
                 blocks_append(journal, BIG, 1);
                 getrlimit(RLIMIT_FSIZE, &old);
                 none.rlim_max = old.rlim_max;
@@ -358,15 +367,19 @@ START_TEST(a_file_system_that_refuses_is_no_end) {
                 ck_assert_int_eq(journal_reserve(journal, &block, BIG, JOURNAL_ROOM_CLIENT),
                                  JOURNAL_E_SPACE);
                 blocks_append(journal, 64, 2);
-                setrlimit(RLIMIT_FSIZE, &old);
+                /* A client leaves one spare to whoever frees something. */
                 blocks_append(journal, BIG, 3);
-                ck_assert_uint_eq(blocks_see(journal).n, 3);
+                ck_assert_int_eq(journal_reserve(journal, &block, BIG, JOURNAL_ROOM_DECISION),
+                                 JOURNAL_E_SPACE);
+                setrlimit(RLIMIT_FSIZE, &old);
+                blocks_append(journal, BIG, 4);
+                ck_assert_uint_eq(blocks_see(journal).n, 4);
                 journal_free(journal);
                 _exit(0);
         }
         ck_assert_int_eq(waitpid(pid, &status, 0), pid);
         ck_assert(WIFEXITED(status) && !WEXITSTATUS(status));
-        ck_assert_uint_eq(folder_count(folder, ".segment"), 2);
+        ck_assert_uint_eq(folder_count(folder, ".segment"), 3);
         ck_assert_uint_eq(folder_count(folder, ".spare"), 0);
 }
 END_TEST

@@ -161,6 +161,47 @@ START_TEST(a_connection_begins_with_hello) {
 }
 END_TEST
 
+START_TEST(a_hello_has_a_bound_of_its_own) {
+        uint8_t header[RECORD_HEADER_SIZE];
+        int fd;
+
+        open_listener();
+        fd = client_connect();
+        record_header_write(header, &(RecordHeader){.size = RECORD_HEADER_SIZE + SESSION_HELLO_MAX,
+                                                    .type = RECORD_HELLO});
+        client_send(fd, header, sizeof header);
+        run_dry();
+        ck_assert_uint_eq(listener_counters(listener)->n_clients, 1);
+        close(fd);
+        fd = client_connect();
+        header[0]++; /* of its size */
+        client_send(fd, header, sizeof header);
+        expect_hang_up(fd, "larger than 64 KiB");
+}
+END_TEST
+
+/* What fits into the rest of a segment is taken there, at the cost of a record in two pieces. */
+START_TEST(uses_up_a_segment) {
+        Buffer sent = BUFFER_NULL;
+        char body[1000] = "";
+        int fd;
+
+        open_listener();
+        fd = client_open();
+        recorder.rest = 1600;
+        for (unsigned i = 0; i < 50; i++)
+                put(&sent, RECORD_LOG, 0, i, body, i * 20);
+        client_send(fd, sent.data, sent.size);
+        run_dry();
+        assert_taken(recorder.last, &sent);
+        ck_assert_uint_le(recorder.largest_block, 1600);
+        ck_assert_uint_gt(recorder.n_blocks, sent.size / 1600);
+        ck_assert_uint_lt(recorder.n_blocks, 2 * sent.size / 1600);
+        buffer_deinit(&sent);
+        close(fd);
+}
+END_TEST
+
 START_TEST(a_bad_hello_is_refused) {
         static const uint8_t token[RECORD_TOKEN_SIZE + 1];
         Buffer sent = BUFFER_NULL;
@@ -499,7 +540,9 @@ int main(void) {
         tcase_add_loop_test(tcase, hangs_up_on_what_is_no_record_after_taking_what_was, 0,
                             sizeof faults / sizeof faults[0]);
         tcase_add_test(tcase, a_connection_begins_with_hello);
+        tcase_add_test(tcase, a_hello_has_a_bound_of_its_own);
         tcase_add_test(tcase, a_bad_hello_is_refused);
+        tcase_add_test(tcase, uses_up_a_segment);
         tcase_add_test(tcase, waits_only_so_long);
         tcase_add_test(tcase, dripping_does_not_buy_time);
         tcase_add_test(tcase, answers_flushes_when_their_pass_is_complete);
