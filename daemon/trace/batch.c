@@ -4,7 +4,7 @@
 
 #include "daemon/base/error.h"
 #include "daemon/trace/context.h"
-#include "daemon/trace/object.h"
+#include "daemon/trace/span.h"
 #include "proto/pb.h"
 
 #include <assert.h>
@@ -41,7 +41,7 @@ const char *batch_signal_name(BatchSignal signal) {
 
 /* An object of the request, and its bytes where joining made new ones. */
 typedef struct BatchItem {
-        const Object *object;
+        Object *object;
         size_t size;
         size_t rebuilt; /* offset in the rebuilt bytes, if object->rebuild */
         size_t order;
@@ -61,10 +61,16 @@ static void batch_request_deinit(BatchRequest *request) {
 }
 
 static int batch_item_size(BatchRequest *request, BatchItem *item) {
-        const Object *object = item->object;
+        Object *object = item->object;
         JoinReport report = {0};
         int r;
 
+        /* Its context may know more by now than when the span was closed. */
+        if (object->context && object->signal == BATCH_TRACES) {
+                r = span_settle(span_of(object), &request->pieces);
+                if (r)
+                        return error_trace(r);
+        }
         if (!object->rebuild) {
                 item->size = object->fragments.n_bytes;
                 if (object->context && object->signal == BATCH_TRACES)

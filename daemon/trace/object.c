@@ -90,6 +90,7 @@ int object_pieces(const Object *object, ObjectPieces *pieces) {
                                                    fragment->hold.position),
                                 .size = fragment->hold.size,
                                 .closes = fragment->flags & FRAGMENT_CLOSES,
+                                .exempt = fragment->flags & FRAGMENT_SETTLED,
                         };
                 }
         }

@@ -21,7 +21,8 @@ typedef struct Context Context;
 enum {
         FRAGMENT_START = 0x0001,
         FRAGMENT_END = 0x0002,
-        FRAGMENT_CLOSES = 0x0004, /* an END that the daemon wrote */
+        FRAGMENT_CLOSES = 0x0004,  /* an END that the daemon wrote */
+        FRAGMENT_SETTLED = 0x0008, /* a closed span, written anew: the limits have been applied */
 };
 
 typedef struct Fragment {

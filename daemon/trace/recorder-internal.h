@@ -177,7 +177,8 @@ int recorder_read_state(Recorder *recorder, const uint8_t *data, size_t size);
 
 /* ---- snapshot.c ---- */
 
-/* Writes everything of [first, end) anew. RECORDER_E_FULL: not all of it. */
+/* Writes everything of [first, end) anew, if all of it has room. Not the last free segment is used.
+ */
 int recorder_compact(Recorder *recorder, JournalPosition first, JournalPosition end,
                      uint64_t now_unix_ns);
 int recorder_read_snapshot(Recorder *recorder, const RecorderRecord *record);

@@ -403,7 +403,10 @@ int recorder_done(Recorder *recorder, Batch **batchp, unsigned exporter,
  */
 static bool recorder_should_compact(const JournalUsage *usage, size_t live_bytes) {
         size_t in_use = (size_t)usage->n_segments * JOURNAL_SEGMENT_SIZE;
-        bool short_of_room = usage->n_segments_free < usage->n_segments_max / 4 &&
+        size_t quarter = usage->n_segments_max / 4;
+        /* Objects are written whole: as long as there is room for all of them, it fits. */
+        size_t n_needed = usage->live_bytes / JOURNAL_SEGMENT_SIZE + 3;
+        bool short_of_room = usage->n_segments_free <= (quarter > n_needed ? quarter : n_needed) &&
                              usage->live_bytes + usage->max_bytes / 8 <= in_use;
         bool sparse = usage->n_segments > 4 && live_bytes < JOURNAL_SEGMENT_SIZE / 4;
 

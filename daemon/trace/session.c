@@ -369,15 +369,21 @@ static PbField session_hello(const Session *session) {
         return hello;
 }
 
+size_t session_snapshot_size(const Session *session) {
+        size_t size = 256 + session_hello(session).size; /* every other field is small */
+
+        map_for_each (slot, &session->scopes)
+                size += pb_bytes_size(SESSION_SCOPES, session_scope_size(slot->value));
+        return size;
+}
+
 int session_snapshot(const Session *session, Buffer *out) {
         PbField hello = session_hello(session);
-        size_t size = 256 + hello.size; /* every other field is small */
+        size_t size = session_snapshot_size(session);
         PbWriter writer;
         uint8_t *room;
         int r;
 
-        map_for_each (slot, &session->scopes)
-                size += pb_bytes_size(SESSION_SCOPES, session_scope_size(slot->value));
         r = buffer_reserve(out, &room, size);
         if (r)
                 return error_trace(r);

@@ -119,6 +119,7 @@ int session_restore(Session *session, const SessionOptions *options, JournalPosi
 
 /* Appends the body of a SESSION record that says all there is to say of it now. */
 int session_snapshot(const Session *session, Buffer *out);
+size_t session_snapshot_size(const Session *session); /* of that body, or a little more */
 
 /* Keeps bytes live, in the journal and on the user's account. */
 void session_hold(Session *session, const SessionHold *hold);

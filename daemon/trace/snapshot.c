@@ -12,6 +12,9 @@
 enum {
         SNAPSHOT_BLOCK_SIZE = 512 * 1024, /* what is reserved at once; more than any record */
         SNAPSHOT_HEAD_MAX = 64,
+        SNAPSHOT_BLOCK_HEAD = 64,   /* what a block takes beside its records, or more */
+        SNAPSHOT_BATCH_SIZE = 4096, /* of a BATCH, or more */
+        SNAPSHOT_SEGMENT_SIZE = JOURNAL_SEGMENT_SIZE / 4 * 3, /* of a segment, or less */
 };
 
 /* ---- writing ---- */
@@ -21,6 +24,8 @@ typedef struct SnapshotRun {
         Recorder *recorder;
         JournalPosition first, end; /* what is written anew: all that lies in here */
         uint64_t now_unix_ns;
+        bool measures; /* writes nothing: looks whether all of it has room */
+        size_t room_bytes;
         JournalBlock block;
         size_t reserved_bytes; /* of the block; 0: there is none */
 } SnapshotRun;
@@ -48,6 +53,17 @@ static int snapshot_reserve(SnapshotRun *run, uint32_t session, size_t stride) {
         run->block.time_unix_ns = run->now_unix_ns;
         run->block.size = 0;
         run->reserved_bytes = size;
+        return 0;
+}
+
+/* What is written must fit, or it would take the room without making any. */
+static int snapshot_measure(SnapshotRun *run, size_t size) {
+        size_t most =
+                SNAPSHOT_BLOCK_HEAD + SNAPSHOT_HEAD_MAX + record_stride(RECORD_HEADER_SIZE + size);
+
+        if (most > run->room_bytes)
+                return RECORDER_E_FULL;
+        run->room_bytes -= most;
         return 0;
 }
 
@@ -129,6 +145,12 @@ static int snapshot_put_object(SnapshotRun *run, Object *object, RecordHeader *h
         return 0;
 }
 
+static uint32_t snapshot_fragment_flags(const RecordHeader *header,
+                                        const Catena__V1__SnapshotHead *head) {
+        return (header->flags & (FRAGMENT_START | FRAGMENT_END)) |
+               (head->settled ? FRAGMENT_SETTLED : 0);
+}
+
 static int snapshot_span(SnapshotRun *run, Span *span) {
         Object *object = &span->object;
         Catena__V1__SnapshotHead head = CATENA__V1__SNAPSHOT_HEAD__INIT;
@@ -140,15 +162,17 @@ static int snapshot_span(SnapshotRun *run, Span *span) {
 
         if (!fragments_touch(&object->fragments, run->first, run->end))
                 return 0;
+        if (run->measures)
+                return snapshot_measure(run, n_bytes);
         header.context = object->context ? object->context->number : 0;
         header.flags = (span->started ? RECORD_START : 0) | (span->ended ? RECORD_END : 0);
-        head.closed = span->closed;
+        head.closed = head.settled = span->closed;
         head.batch = span->closed ? object->batch->number : 0;
         head.second_cut = span->second_cut;
         r = snapshot_put_object(run, object, &header, &head, &fragment);
         if (r)
                 return r < 0 ? error_trace(r) : r;
-        fragment.flags = header.flags & (FRAGMENT_START | FRAGMENT_END);
+        fragment.flags = snapshot_fragment_flags(&header, &head);
         r = validate_span(&summary, journal_at(run->recorder->journal, fragment.hold.position),
                           fragment.hold.size, span->started, (const uint8_t *)&span->key);
         assert(!r);
@@ -172,6 +196,8 @@ static int snapshot_log(SnapshotRun *run, Object *log) {
 
         if (!fragments_touch(&log->fragments, run->first, run->end))
                 return 0;
+        if (run->measures)
+                return snapshot_measure(run, log->fragments.n_bytes);
         head.closed = true;
         head.batch = log->batch->number;
         head.position = log->identity;
@@ -193,6 +219,8 @@ static int snapshot_context(SnapshotRun *run, Context *context) {
 
         if (!fragments_touch(fragments, run->first, run->end))
                 return 0;
+        if (run->measures)
+                return snapshot_measure(run, fragments->n_bytes);
         header.flags = RECORD_START | (context->ended ? RECORD_END : 0);
         r = snapshot_begin(run, context->session->number, &header, fragments->n_bytes, &body,
                            &position);
@@ -229,6 +257,8 @@ static int snapshot_session(SnapshotRun *run, Session *session) {
 
         if (!snapshot_session_lies_in(run, session))
                 return 0;
+        if (run->measures)
+                return snapshot_measure(run, session_snapshot_size(session));
         scratch->size = 0;
         r = session_snapshot(session, scratch);
         if (r)
@@ -253,6 +283,8 @@ static int snapshot_batch(SnapshotRun *run, Batch *batch) {
 
         if (!batch->sealed || !snapshot_lies_in(run, &batch->hold))
                 return 0;
+        if (run->measures)
+                return snapshot_measure(run, SNAPSHOT_BATCH_SIZE);
         message.signal = (Catena__V1__Signal)batch->signal;
         message.number = batch->number;
         message.exporters = names;
@@ -325,24 +357,38 @@ static int snapshot_objects_of(SnapshotRun *run, Session *session) {
         return 0;
 }
 
+static int snapshot_all(SnapshotRun *run) {
+        int r;
+
+        r = snapshot_batches(run);
+        list_for_each (link, &run->recorder->all_sessions) {
+                if (r)
+                        break;
+                r = snapshot_objects_of(run, list_entry(link, Session, link));
+        }
+        if (!r)
+                r = snapshot_logs(run);
+        snapshot_commit(run);
+        return r < 0 ? error_trace(r) : r;
+}
+
 int recorder_compact(Recorder *recorder, JournalPosition first, JournalPosition end,
                      uint64_t now_unix_ns) {
         SnapshotRun run = {
                 .recorder = recorder, .first = first, .end = end, .now_unix_ns = now_unix_ns};
+        JournalUsage usage;
         int r;
 
+        journal_usage(recorder->journal, &usage);
+        run.measures = true;
+        run.room_bytes = (usage.n_segments_free - 1) * SNAPSHOT_SEGMENT_SIZE;
+        r = snapshot_all(&run);
+        run.measures = false;
         /* First: what is superseded below lies before it, and counters move only from it on. */
-        r = recorder_decide_state(recorder, now_unix_ns);
         if (!r)
-                r = snapshot_batches(&run);
-        list_for_each (link, &recorder->all_sessions) {
-                if (r)
-                        break;
-                r = snapshot_objects_of(&run, list_entry(link, Session, link));
-        }
+                r = recorder_decide_state(recorder, now_unix_ns);
         if (!r)
-                r = snapshot_logs(&run);
-        snapshot_commit(&run);
+                r = snapshot_all(&run);
         return r < 0 ? error_trace(r) : r;
 }
 
@@ -446,7 +492,7 @@ static int snapshot_read_log(Recorder *recorder, Session *session, const Recorde
 int recorder_read_snapshot(Recorder *recorder, const RecorderRecord *record) {
         Session *session = recorder_find_session(recorder, record->session);
         Catena__V1__SnapshotHead head;
-        Fragment fragment = {.flags = record->header.flags & (FRAGMENT_START | FRAGMENT_END)};
+        Fragment fragment = {0};
         size_t head_size;
         int r;
 
@@ -461,6 +507,7 @@ int recorder_read_snapshot(Recorder *recorder, const RecorderRecord *record) {
         if (!snapshot_read_head(record, &head, &head_size))
                 return 0;
         fragment.hold = snapshot_hold(&record->header, record->position, head_size);
+        fragment.flags = snapshot_fragment_flags(&record->header, &head);
         if (record->header.type == RECORD_SPAN)
                 r = snapshot_read_span(recorder, session, record, &head, &fragment);
         else

@@ -82,6 +82,7 @@ int span_replace(Span *span, const Fragment *fragment, const ValidateSummary *su
 int span_settle(Span *span, ObjectPieces *pieces) {
         const Context *context = span->object.context;
         const JoinLimits *limits = &span->object.session->limits;
+        bool settled = span->object.fragments.list[0].flags & FRAGMENT_SETTLED;
         bool meet = span->keys_meet;
         int r;
 
@@ -89,8 +90,8 @@ int span_settle(Span *span, ObjectPieces *pieces) {
                 meet = true;
         if (context && context->conflict)
                 span->object.rebuild = true;
-        if (span->n_attributes > limits->attributes || span->n_events > limits->events ||
-            span->n_links > limits->links)
+        if (!settled && (span->n_attributes > limits->attributes ||
+                         span->n_events > limits->events || span->n_links > limits->links))
                 span->object.rebuild = true;
         if (span->object.rebuild || !meet)
                 return 0;

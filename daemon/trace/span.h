@@ -39,7 +39,7 @@ Span *span_free(Span *span);
 int span_add(Span *span, const Fragment *fragment, const ValidateSummary *summary);
 /* All its fragments, joined into one elsewhere: that one takes their place. */
 int span_replace(Span *span, const Fragment *fragment, const ValidateSummary *summary);
-/* Decides between copying and rebuilding, once all pieces are there. */
+/* Decides between copying and rebuilding, once all pieces are there; its context may still grow. */
 int span_settle(Span *span, ObjectPieces *pieces);
 
 /* Its name and start time, from its START in the journal; false without one. */
