@@ -109,16 +109,14 @@ void chain_store_free_context(ChainContext *context) {
 void chain_store_free_span(ChainSpan *span) {
         Chain *chain = span->chain;
 
-        id_index_remove(&chain->chains->index, &span->by_id);
-        id_index_remove(&chain->chains->index, &span->by_trace);
         if (span->handle)
                 *span->handle = NULL;
-        chain_store_give_text(chain, span->name);
+        if (span->name != span->texts)
+                chain_store_give_text(chain, span->name);
         chain_store_give_text(chain, span->status_message);
         chain_store_give_text(chain, span->exception);
-        chain_store_give_text(chain, span->service);
         list_unlink(&span->link);
-        chain_store_give(chain, span, sizeof *span);
+        chain_store_give(chain, span, sizeof *span + span->n_text_bytes);
 }
 
 void chain_store_free(Chain *chain) {
@@ -131,7 +129,6 @@ void chain_store_free(Chain *chain) {
         id_index_remove(&chains->index, &chain->by_id);
         list_unlink(&chain->link);
         list_unlink(&chain->finished_link);
-        chain_store_give_text(chain, chain->id);
         chains->n_bytes -= chain->n_bytes;
         chains->n_chains--;
         free(chain);
@@ -178,13 +175,18 @@ bool chain_store_make_room(Chains *chains, Chain *chain) {
 
 /* ---- coming ---- */
 
+size_t chain_store_text_size(ValidateText text) {
+        if (!text.data)
+                return 0;
+        return utf8_truncate(text.data, strnlen(text.data, text.size), CHAINS_TEXT_MAX);
+}
+
 int chain_store_set_text(Chain *chain, char **slot, ValidateText text) {
-        size_t size;
+        size_t size = chain_store_text_size(text);
         char *copy;
 
         if (!text.data)
                 return 0;
-        size = utf8_truncate(text.data, strnlen(text.data, text.size), CHAINS_TEXT_MAX);
         if (*slot && strlen(*slot) == size && !memcmp(*slot, text.data, size))
                 return 0;
         copy = chain_store_take(chain, size + 1);
@@ -203,26 +205,71 @@ Chain *chain_store_find(const Chains *chains, uint64_t scope, const char *id) {
 }
 
 int chain_store_add(Chains *chains, Chain **chainp, uint64_t scope, const char *id) {
-        Chain *chain = calloc(1, sizeof *chain);
+        size_t id_size = strlen(id), size = sizeof(Chain) + id_size + 1;
+        Chain *chain = malloc(size);
         int r;
 
         if (!chain)
                 return error_origin(-ENOMEM);
-        chain->chains = chains;
-        chain_store_charge(chain, sizeof *chain);
+        *chain = (Chain){.chains = chains};
+        memcpy(chain->id, id, id_size + 1);
+        chain_store_charge(chain, size);
         list_init(&chain->contexts);
         list_init(&chain->spans);
         list_init(&chain->finished_link);
         list_append(&chains->chains, &chain->link);
         chains->n_chains++;
-        r = chain_store_set_text(chain, &chain->id, (ValidateText){.data = id, .size = strlen(id)});
-        if (!r)
-                r = id_index_put(&chains->index, &chain->by_id, scope, chain->id,
-                                 strlen(chain->id));
+        r = id_index_put(&chains->index, &chain->by_id, scope, chain->id, id_size);
         if (r) {
                 chain_store_free(chain);
                 return error_trace(r);
         }
         *chainp = chain;
+        return 0;
+}
+
+static char *chain_store_put_text(char *at, ValidateText text, size_t size) {
+        memcpy(at, text.data, size);
+        at[size] = '\0';
+        return at + size + 1;
+}
+
+int chain_store_add_span(Chain *chain, ChainSpan **spanp, ValidateText name, ValidateText service) {
+        size_t name_size = chain_store_text_size(name);
+        size_t service_size = chain_store_text_size(service);
+        size_t n_text_bytes =
+                (name.data ? name_size + 1 : 0) + (service.data ? service_size + 1 : 0);
+        /* By malloc(): glibc's calloc() passes over what was freed just before, of this size. */
+        ChainSpan *span = malloc(sizeof *span + n_text_bytes);
+        char *at;
+
+        if (!span)
+                return error_origin(-ENOMEM);
+        *span = (ChainSpan){.chain = chain, .n_text_bytes = n_text_bytes};
+        chain_store_charge(chain, sizeof *span + n_text_bytes);
+        at = span->texts;
+        if (name.data) {
+                span->name = at;
+                at = chain_store_put_text(at, name, name_size);
+        }
+        if (service.data) {
+                span->service = at;
+                chain_store_put_text(at, service, service_size);
+        }
+        list_append(&chain->spans, &span->link);
+        chain->n_spans++;
+        *spanp = span;
+        return 0;
+}
+
+int chain_store_rename_span(ChainSpan *span, ValidateText name) {
+        char *renamed = span->name == span->texts ? NULL : span->name;
+        int r;
+
+        r = chain_store_set_text(span->chain, &renamed, name);
+        if (r)
+                return error_trace(r);
+        if (renamed)
+                span->name = renamed;
         return 0;
 }

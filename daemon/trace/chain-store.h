@@ -15,8 +15,6 @@ enum {
         CHAIN_STORE_BY_OWN_TRACE, /* the chain of a trace's spans without a context; its id in hex
                                    */
         CHAIN_STORE_BY_CONTEXT,
-        CHAIN_STORE_BY_TRACE,
-        CHAIN_STORE_BY_SPAN,
 };
 
 struct Chains {
@@ -43,6 +41,8 @@ void chain_store_give(Chain *chain, void *memory, size_t size);
 /* Puts a copy, cut to CHAINS_TEXT_MAX, in the place of what was there; absent: leaves that. */
 int chain_store_set_text(Chain *chain, char **slot, ValidateText text);
 void chain_store_give_text(Chain *chain, char *text);
+/* As it is kept: cut to CHAINS_TEXT_MAX; absent: 0. */
+size_t chain_store_text_size(ValidateText text);
 void chain_store_give_causes(ChainContext *context);
 
 /* ---- nodes ---- */
@@ -50,6 +50,8 @@ void chain_store_give_causes(ChainContext *context);
 Chain *chain_store_find(const Chains *chains, uint64_t scope, const char *id);
 int chain_store_add(Chains *chains, Chain **chainp, uint64_t scope, const char *id);
 void chain_store_free(Chain *chain);
+int chain_store_add_span(Chain *chain, ChainSpan **spanp, ValidateText name, ValidateText service);
+int chain_store_rename_span(ChainSpan *span, ValidateText name); /* absent: leaves its name */
 void chain_store_free_context(ChainContext *context);
 void chain_store_free_span(ChainSpan *span);
 /* Frees it; its place is set to NULL. */

@@ -268,37 +268,24 @@ static int chains_span_merge(ChainSpan *span, const ValidateSummary *summary) {
         if (summary->start_unix_ns)
                 span->start_unix_ns = summary->start_unix_ns;
         chains_saw(span->chain, summary->start_unix_ns);
-        r = chain_store_set_text(span->chain, &span->name, summary->name);
-        if (!r)
-                r = chains_set_status(span, summary);
+        r = chains_set_status(span, summary);
         if (!r)
                 r = chains_set_exception(span, summary);
         return error_trace(r);
 }
 
-static int chains_add_span(Chains *chains, ChainSpan **spanp, Chain *chain,
-                           const ValidateSummary *summary) {
-        ChainSpan *span = chain_store_take(chain, sizeof *span);
+static int chains_add_span(Chain *chain, ChainSpan **spanp, const ValidateSummary *summary,
+                           const char *service) {
+        ChainSpan *span;
         int r;
 
-        if (!span)
-                return error_origin(-ENOMEM);
-        span->chain = chain;
+        r = chain_store_add_span(chain, &span, summary->name, chains_text(service));
+        if (r)
+                return error_trace(r);
         memcpy(span->trace_id, summary->trace_id, ID_TRACE_SIZE);
         memcpy(span->span_id, summary->span_id, ID_SPAN_SIZE);
         if (summary->parent_span_id)
                 memcpy(span->parent_span_id, summary->parent_span_id, ID_SPAN_SIZE);
-        list_append(&chain->spans, &span->link);
-        r = id_index_put(&chains->index, &span->by_id, CHAIN_STORE_BY_SPAN, span->span_id,
-                         ID_SPAN_SIZE);
-        if (!r)
-                r = id_index_put(&chains->index, &span->by_trace, CHAIN_STORE_BY_TRACE,
-                                 span->trace_id, ID_TRACE_SIZE);
-        if (r) {
-                chain_store_free_span(span);
-                return error_trace(r);
-        }
-        chain->n_spans++;
         *spanp = span;
         return 0;
 }
@@ -321,7 +308,7 @@ int chains_span_start(Chains *chains, ChainSpan **handle, ChainContext *context,
         if (!chain)
                 r = chain_store_add(chains, &chain, CHAIN_STORE_BY_OWN_TRACE, trace);
         if (!r)
-                r = chains_add_span(chains, &span, chain, summary);
+                r = chains_add_span(chain, &span, summary, service);
         if (r)
                 return error_trace(r);
         span->context = context;
@@ -329,16 +316,18 @@ int chains_span_start(Chains *chains, ChainSpan **handle, ChainContext *context,
         span->handle = handle;
         *handle = span;
         chain_store_opened(chain);
-        r = chain_store_set_text(chain, &span->service, chains_text(service));
-        if (!r)
-                r = chains_span_merge(span, summary);
-        return error_trace(r);
+        return error_trace(chains_span_merge(span, summary));
 }
 
 int chains_span_update(Chains *chains, ChainSpan *span, const ValidateSummary *summary) {
+        int r;
+
         if (!span || !chain_store_make_room(chains, span->chain))
                 return 0;
-        return error_trace(chains_span_merge(span, summary));
+        r = chain_store_rename_span(span, summary->name);
+        if (!r)
+                r = chains_span_merge(span, summary);
+        return error_trace(r);
 }
 
 static void chains_release_span(Chains *chains, ChainSpan **handle) {
@@ -418,6 +407,19 @@ Chain *chains_before(const Chains *chains, const Chain *chain) {
         return chains_entry(chains, chain->link.previous);
 }
 
+/* The newest chain with a span of that trace, or of that span id. */
+static Chain *chains_find_span(const Chains *chains, const uint8_t *id, size_t size) {
+        for (Chain *chain = chains_newest(chains); chain; chain = chains_before(chains, chain))
+                list_for_each (link, &chain->spans) {
+                        const ChainSpan *span = list_entry(link, ChainSpan, link);
+                        const uint8_t *own = size == ID_SPAN_SIZE ? span->span_id : span->trace_id;
+
+                        if (!memcmp(own, id, size))
+                                return chain;
+                }
+        return NULL;
+}
+
 Chain *chains_find(const Chains *chains, const char *id) {
         uint8_t bytes[ID_TRACE_SIZE];
         size_t size = strlen(id);
@@ -432,14 +434,8 @@ Chain *chains_find(const Chains *chains, const char *id) {
         entry = id_index_find(&chains->index, CHAIN_STORE_BY_CONTEXT, id, size);
         if (entry)
                 return list_entry(entry, ChainContext, by_id)->chain;
-        if (size == ID_TRACE_HEX && id_from_hex(bytes, id, ID_TRACE_SIZE)) {
-                entry = id_index_find(&chains->index, CHAIN_STORE_BY_TRACE, bytes, ID_TRACE_SIZE);
-                return entry ? list_entry(entry, ChainSpan, by_trace)->chain : NULL;
-        }
-        if (size == ID_SPAN_HEX && id_from_hex(bytes, id, ID_SPAN_SIZE)) {
-                entry = id_index_find(&chains->index, CHAIN_STORE_BY_SPAN, bytes, ID_SPAN_SIZE);
-                return entry ? list_entry(entry, ChainSpan, by_id)->chain : NULL;
-        }
+        if ((size == ID_TRACE_HEX || size == ID_SPAN_HEX) && id_from_hex(bytes, id, size / 2))
+                return chains_find_span(chains, bytes, size / 2);
         return NULL;
 }
 

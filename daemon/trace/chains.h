@@ -42,7 +42,6 @@ typedef struct Chains Chains;
 
 struct Chain {
         Chains *chains;
-        char *id; /* the correlation id, or the trace id in hex; NUL-terminated */
         uint64_t start_unix_ns, end_unix_ns; /* of what it holds; end: the last seen */
         size_t n_contexts, n_spans;
         size_t n_open; /* spans and contexts that have not ended and may still */
@@ -54,6 +53,7 @@ struct Chain {
         List link;          /* chains.chains: oldest first */
         List finished_link; /* chains.finished, while n_open is 0: in the order they finished */
         IdIndexEntry by_id;
+        char id[]; /* the correlation id, or the trace id in hex; NUL-terminated */
 };
 
 struct ChainContext {
@@ -86,14 +86,17 @@ struct ChainSpan {
         Chain *chain;
         ChainContext *context; /* or NULL */
         uint8_t trace_id[ID_TRACE_SIZE], span_id[ID_SPAN_SIZE], parent_span_id[ID_SPAN_SIZE];
-        char *name, *status_message, *service;
+        char *name; /* `texts`, until it gets another; NULL: unset, as below */
+        char *status_message;
         char *exception;        /* "type: message" of the last one */
+        const char *service;    /* in `texts` */
         const char *end_reason; /* "process exited", "abandoned", "end lost"; NULL: its own END */
         uint32_t kind, status_code, pid;
         uint64_t start_unix_ns, end_unix_ns; /* end 0: it has not ended */
         ChainSpan **handle;                  /* or NULL: it changes no more */
         List link;                           /* chain.spans */
-        IdIndexEntry by_id, by_trace;
+        size_t n_text_bytes;
+        char texts[]; /* [n_text_bytes]: the name it began with, the service */
 };
 
 int chains_new(Chains **chainsp, size_t max_bytes, uint64_t seed);
@@ -140,7 +143,11 @@ void chains_forget(ChainContext **context, ChainSpan **span);
 /* Newest first; NULL starts, NULL ends. */
 Chain *chains_newest(const Chains *chains);
 Chain *chains_before(const Chains *chains, const Chain *chain);
-/* By any id that is in it: correlation, context, trace (32 hex digits), span (16). Or NULL. */
+/*
+ * By any id that is in it: correlation, context, trace (32 hex digits), span (16). Or NULL. Those
+ * of traces and spans are looked for from the newest chain on: an index of them would be paid for
+ * by every span, and only people ask.
+ */
 Chain *chains_find(const Chains *chains, const char *id);
 /*
  * The context whose id is the first cause, if it is another one in this chain; else NULL: a root.
