@@ -16,8 +16,10 @@ import time
 from pathlib import Path
 
 PATIENCE_S = 20
-PAGE_HEAD = struct.Struct("=5Q")  # of tests/bench/page.h
+PAGE_SETTINGS = 32  # of tests/bench/page.h: where delay_ns and full_bytes stand, …
+PAGE_LATE = 48  # … and late_us
 PAGE_BUCKETS = 1000 * 1000
+FULL_BYTES = 3 * 2**18  # less than batch.max_bytes, and more than a delay brings at a low rate
 LOAD_PATIENCE_S = 300
 
 CATENAD = """\
@@ -170,12 +172,12 @@ class Bench:
 
     def take_latency(self, delay_ms):
         """From now on; 0 stops. Forgets those taken before."""
-        self.page[32:40] = struct.pack("=Q", delay_ms * 1000 * 1000)
-        self.page[40:] = bytes(len(self.page) - 40)
+        self.page[PAGE_SETTINGS:PAGE_LATE] = struct.pack("=2Q", delay_ms * 10**6, FULL_BYTES)
+        self.page[PAGE_LATE:] = bytes(len(self.page) - PAGE_LATE)
 
     def latencies_us(self, *shares):
-        """The quantiles asked for, and how many spans there were."""
-        counts = struct.unpack(f"={PAGE_BUCKETS}Q", self.page[40:40 + 8 * PAGE_BUCKETS])
+        """The quantiles asked for, in their order."""
+        counts = struct.unpack(f"={PAGE_BUCKETS}Q", self.page[PAGE_LATE:])
         n_spans, found, seen = sum(counts), [], 0
         wanted = list(shares)
         for late_us, count in enumerate(counts):
@@ -183,10 +185,7 @@ class Bench:
             while count and wanted and seen >= wanted[0] * n_spans:
                 found.append(late_us)
                 wanted.pop(0)
-        return found, n_spans
-
-    def n_requests(self):
-        return PAGE_HEAD.unpack(self.page[:40])[1]
+        return found
 
 
 def resident_kib(process):

@@ -19,9 +19,10 @@ enum {
 typedef struct Page {
         _Atomic uint64_t n_spans;
         _Atomic uint64_t n_requests;
-        _Atomic uint64_t n_bytes;  /* of bodies, as they were sent */
-        _Atomic uint64_t n_bad;    /* requests that were not OTLP traces */
-        _Atomic uint64_t delay_ns; /* the batch delay; 0: latencies are not taken */
+        _Atomic uint64_t n_bytes;    /* of bodies, as they were sent */
+        _Atomic uint64_t n_bad;      /* requests that were not OTLP traces */
+        _Atomic uint64_t delay_ns;   /* the batch delay; 0: latencies are not taken */
+        _Atomic uint64_t full_bytes; /* a request of so many was sent because its batch was full */
         /* Spans, by how long after their batch was due the last byte of their request came. */
         _Atomic uint64_t late_us[PAGE_BUCKETS];
 } Page;

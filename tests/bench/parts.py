@@ -225,7 +225,7 @@ def latency(bench, sizes):
         bench.take_latency(LATENCY_DELAY_MS)
         result = bench.load(process, target, int(rate * sizes.latency_s), "--kind", "joined",
                             "--rate", rate)
-        (p50, p99, most), _ = bench.latencies_us(0.5, 0.99, 1)
+        p50, p99, most = bench.latencies_us(0.5, 0.99, 1)
         bench.take_latency(0)
         bench.stop(process)
         return {**result, "p50": p50, "p99": p99, "most": most}

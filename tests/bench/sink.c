@@ -108,12 +108,12 @@ static void sink_sum(SinkSums *sums, const uint8_t *data, size_t size, bool time
 }
 
 /*
- * When the batch was due: one that waited for its delay, that long after its oldest span; one that
- * was full, with its newest.
+ * When the batch was due: one that was full, with its newest span; another, its delay after its
+ * oldest.
  */
-static void sink_take_latency(Page *page, const SinkSums *sums, uint64_t now_ns) {
-        bool waited = sums->newest_ns - sums->oldest_ns >= page->delay_ns - page->delay_ns / 10;
-        uint64_t due_ns = waited ? sums->oldest_ns + page->delay_ns : sums->newest_ns;
+static void sink_take_latency(Page *page, const SinkSums *sums, size_t size, uint64_t now_ns) {
+        bool full = size >= page->full_bytes;
+        uint64_t due_ns = full ? sums->newest_ns : sums->oldest_ns + page->delay_ns;
         uint64_t late_us = now_ns > due_ns ? (now_ns - due_ns) / 1000 : 0;
 
         page->late_us[late_us < PAGE_BUCKETS ? late_us : PAGE_BUCKETS - 1] += sums->n_spans;
@@ -135,7 +135,7 @@ static void sink_take(Sink *sink, const Http1 *http, uint64_t now_ns) {
         if (!sums.bad)
                 sink_sum(&sums, data, size, page->delay_ns);
         if (page->delay_ns && sums.n_spans)
-                sink_take_latency(page, &sums, now_ns);
+                sink_take_latency(page, &sums, size, now_ns);
         page->n_requests++;
         page->n_bytes += message->body.size;
         page->n_bad += sums.bad;
