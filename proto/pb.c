@@ -87,20 +87,8 @@ bool pb_next_any(PbReader *reader, PbField *field) {
 
 /* ---- writing ---- */
 
-size_t pb_varint_size(uint64_t value) {
-        size_t n = 1;
-
-        while (value >>= 7)
-                n++;
-        return n;
-}
-
 static uint64_t pb_tag(uint32_t number, PbWire wire) {
         return (uint64_t)number << 3 | wire;
-}
-
-size_t pb_bytes_size(uint32_t number, size_t size) {
-        return pb_varint_size(pb_tag(number, PB_BYTES)) + pb_varint_size(size) + size;
 }
 
 /* Whether `size` more bytes fit. */

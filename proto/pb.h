@@ -86,9 +86,18 @@ static inline PbWriter pb_writer(void *data, size_t size) {
         return (PbWriter){.at = data, .end = (uint8_t *)data + size};
 }
 
-size_t pb_varint_size(uint64_t value);
+static inline size_t pb_varint_size(uint64_t value) {
+        size_t n = 1;
+
+        while (value >>= 7)
+                n++;
+        return n;
+}
+
 /* The bytes of a whole field, tag included. */
-size_t pb_bytes_size(uint32_t number, size_t size);
+static inline size_t pb_bytes_size(uint32_t number, size_t size) {
+        return pb_varint_size((uint64_t)number << 3) + pb_varint_size(size) + size;
+}
 
 void pb_put_varint(PbWriter *writer, uint32_t number, uint64_t value);
 void pb_put_fixed64(PbWriter *writer, uint32_t number, uint64_t value);

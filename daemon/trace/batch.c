@@ -43,13 +43,15 @@ const char *batch_signal_name(BatchSignal signal) {
 typedef struct BatchItem {
         Object *object;
         size_t size;
-        size_t rebuilt; /* offset in the rebuilt bytes, if object->rebuild */
+        size_t framed_size; /* with its tag and length */
+        size_t rebuilt;     /* offset in the rebuilt bytes, if object->rebuild */
         size_t order;
 } BatchItem;
 
 typedef struct BatchRequest {
         BatchItem *items;
         size_t n_items;
+        bool in_order; /* as they came, which they are unless sessions or scopes mix */
         Buffer rebuilt;
         ObjectPieces pieces;
 } BatchRequest;
@@ -87,41 +89,6 @@ static int batch_item_size(BatchRequest *request, BatchItem *item) {
         return 0;
 }
 
-/* Takes objects from the cursor on until the request is full. */
-static int batch_collect(const Batch *batch, BatchCursor *cursor, BatchRequest *request) {
-        const List *link = cursor->after ? cursor->after : &batch->objects;
-        const Session *session = NULL;
-        size_t size = 0;
-        int r;
-
-        request->items = calloc(batch->n_objects ? batch->n_objects : 1, sizeof *request->items);
-        if (!request->items)
-                return error_origin(-ENOMEM);
-        for (link = link->next; link != &batch->objects; link = link->next) {
-                BatchItem *item = &request->items[request->n_items];
-                size_t scope_size;
-
-                *item = (BatchItem){.object = list_entry(link, Object, link),
-                                    .order = request->n_items};
-                r = batch_item_size(request, item);
-                if (r)
-                        return error_trace(r);
-                size += item->size + BATCH_FRAME_MAX;
-                if (item->object->session != session) {
-                        session = item->object->session;
-                        size += session->resource_size;
-                }
-                session_scope(session, item->object->scope, &scope_size);
-                size += scope_size;
-                if (size > BATCH_REQUEST_MAX && request->n_items)
-                        return 0;
-                request->n_items++;
-                cursor->after = link;
-        }
-        cursor->done = true;
-        return 0;
-}
-
 static int batch_compare(const void *ap, const void *bp) {
         const BatchItem *a = ap, *b = bp;
 
@@ -130,6 +97,43 @@ static int batch_compare(const void *ap, const void *bp) {
         if (a->object->scope != b->object->scope)
                 return a->object->scope < b->object->scope ? -1 : 1;
         return a->order < b->order ? -1 : 1;
+}
+
+/* Takes objects from the cursor on until the request is full. */
+static int batch_collect(const Batch *batch, BatchCursor *cursor, BatchRequest *request) {
+        const List *link = cursor->after ? cursor->after : &batch->objects;
+        const Object *before = NULL;
+        size_t size = 0, scope_size = 0;
+        int r;
+
+        request->items = malloc((batch->n_objects + 1) * sizeof *request->items);
+        if (!request->items)
+                return error_origin(-ENOMEM);
+        for (link = link->next; link != &batch->objects; link = link->next) {
+                BatchItem *item = &request->items[request->n_items];
+                Object *object = list_entry(link, Object, link);
+
+                *item = (BatchItem){.object = object, .order = request->n_items};
+                r = batch_item_size(request, item);
+                if (r)
+                        return error_trace(r);
+                item->framed_size = pb_bytes_size(SCOPE_OBJECTS, item->size);
+                size += item->size + BATCH_FRAME_MAX;
+                if (!before || object->session != before->session)
+                        size += object->session->resource_size;
+                if (!before || object->session != before->session || object->scope != before->scope)
+                        session_scope(object->session, object->scope, &scope_size);
+                size += scope_size;
+                if (size > BATCH_REQUEST_MAX && request->n_items)
+                        return 0;
+                if (before && batch_compare(item - 1, item) > 0)
+                        request->in_order = false;
+                before = object;
+                request->n_items++;
+                cursor->after = link;
+        }
+        cursor->done = true;
+        return 0;
 }
 
 /* The items from `i` on that share a session, or a scope as well. */
@@ -152,7 +156,7 @@ static size_t batch_scope_size(const BatchRequest *request, size_t first, size_t
         if (scope_size)
                 size += pb_bytes_size(SCOPE_SCOPE, scope_size);
         for (size_t i = first; i < end; i++)
-                size += pb_bytes_size(SCOPE_OBJECTS, request->items[i].size);
+                size += request->items[i].framed_size;
         return size;
 }
 
@@ -244,12 +248,13 @@ static int batch_put_request(BatchRequest *request, Buffer *out) {
 }
 
 int batch_encode(const Batch *batch, BatchCursor *cursor, Buffer *out, size_t *n_objectsp) {
-        BatchRequest request = {0};
+        BatchRequest request = {.in_order = true};
         int r;
 
         r = batch_collect(batch, cursor, &request);
         if (!r) {
-                qsort(request.items, request.n_items, sizeof *request.items, batch_compare);
+                if (!request.in_order)
+                        qsort(request.items, request.n_items, sizeof *request.items, batch_compare);
                 r = batch_put_request(&request, out);
                 *n_objectsp = request.n_items;
         }

@@ -68,6 +68,23 @@ void object_pieces_deinit(ObjectPieces *pieces) {
         *pieces = (ObjectPieces){0};
 }
 
+/* Those of one rank. */
+static void object_add_pieces(const Object *object, ObjectPieces *pieces, unsigned rank) {
+        const Fragments *fragments = &object->fragments;
+
+        for (uint32_t i = 0; i < fragments->n_fragments; i++) {
+                const Fragment *fragment = &fragments->list[i];
+                if (fragment_rank(fragment) != rank)
+                        continue;
+                pieces->list[pieces->n_pieces++] = (JoinPiece){
+                        .data = journal_at(object->session->journal, fragment->hold.position),
+                        .size = fragment->hold.size,
+                        .closes = fragment->flags & FRAGMENT_CLOSES,
+                        .exempt = fragment->flags & FRAGMENT_SETTLED,
+                };
+        }
+}
+
 int object_pieces(const Object *object, ObjectPieces *pieces) {
         const Fragments *fragments = &object->fragments;
         size_t n_max = fragments->n_fragments + 1; /* the context's */
@@ -80,20 +97,8 @@ int object_pieces(const Object *object, ObjectPieces *pieces) {
                 pieces->n_allocated = n_max;
         }
         pieces->n_pieces = 0;
-        for (unsigned rank = 0; rank <= 2; rank++) {
-                for (uint32_t i = 0; i < fragments->n_fragments; i++) {
-                        const Fragment *fragment = &fragments->list[i];
-                        if (fragment_rank(fragment) != rank)
-                                continue;
-                        pieces->list[pieces->n_pieces++] = (JoinPiece){
-                                .data = journal_at(object->session->journal,
-                                                   fragment->hold.position),
-                                .size = fragment->hold.size,
-                                .closes = fragment->flags & FRAGMENT_CLOSES,
-                                .exempt = fragment->flags & FRAGMENT_SETTLED,
-                        };
-                }
-        }
+        for (unsigned rank = 0; pieces->n_pieces < fragments->n_fragments; rank++)
+                object_add_pieces(object, pieces, rank);
         return 0;
 }
 
