@@ -11,7 +11,7 @@ enum { OPTIONS_MAX = 16 };
 
 static int options_problem(char problem[OPTIONS_PROBLEM_MAX], const char *text, const char *word,
                            const char *more) {
-        char shown[OPTIONS_PROBLEM_MAX] = "";
+        char shown[OPTIONS_PROBLEM_MAX / 2] = "";
         FILE *out = fmemopen(shown, sizeof shown - 1, "w");
 
         if (out) {
