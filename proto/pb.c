@@ -9,15 +9,10 @@ enum {
         PB_TAG_MAX = 5, /* bytes, of a tag or a length */
 };
 
-/* Reads a varint of at most `max` bytes; NULL at a fault. */
-static const uint8_t *pb_read_varint(uint64_t *valuep, const uint8_t *at, const uint8_t *end,
-                                     unsigned max) {
+static const uint8_t *pb_read_long_varint(uint64_t *valuep, const uint8_t *at, const uint8_t *end,
+                                          unsigned max) {
         uint64_t value = 0;
 
-        if (at < end && *at < 0x80) {
-                *valuep = *at;
-                return at + 1;
-        }
         for (unsigned i = 0; i < max && at < end; i++) {
                 uint8_t byte = *at++;
 
@@ -30,6 +25,15 @@ static const uint8_t *pb_read_varint(uint64_t *valuep, const uint8_t *at, const 
                 }
         }
         return NULL;
+}
+
+/* Reads a varint of at most `max` bytes, one as a rule; NULL at a fault. */
+static inline const uint8_t *pb_read_varint(uint64_t *valuep, const uint8_t *at, const uint8_t *end,
+                                            unsigned max) {
+        if (at == end || *at > 0x7f)
+                return pb_read_long_varint(valuep, at, end, max);
+        *valuep = *at;
+        return at + 1;
 }
 
 /* Reads what follows the tag; NULL at a fault. */

@@ -338,12 +338,14 @@ static void validate_index_event(ValidateSummary *summary, const PbField *event)
 }
 
 static void validate_index_status(ValidateSummary *summary, const PbField *status) {
+        PbReader reader = pb_reader(status->data, status->size);
         PbField field;
 
-        if (validate_find(&field, status, OTLP_STATUS_CODE))
-                summary->status_code = (uint32_t)field.value;
-        if (validate_find(&field, status, OTLP_STATUS_MESSAGE))
-                summary->status_message = validate_text(&field);
+        while (pb_next(&reader, &field))
+                if (field.number == OTLP_STATUS_CODE)
+                        summary->status_code = (uint32_t)field.value;
+                else if (field.number == OTLP_STATUS_MESSAGE)
+                        summary->status_message = validate_text(&field);
 }
 
 static void validate_index_attribute(Validator *validator) {

@@ -57,8 +57,8 @@ void *map_find(const Map *map, uint64_t key) {
 int map_put(Map *map, uint64_t key, void *value) {
         size_t i;
 
-        /* At most three quarters full, so that a probe always meets a free slot. */
-        if ((map->n_entries + 1) * 4 > map->n_slots * 3) {
+        /* At most half full: a probe soon meets a free slot. */
+        if ((map->n_entries + 1) * 2 > map->n_slots) {
                 int r = map_resize(map, map->n_slots ? map->n_slots * 2 : MAP_SLOTS_MIN);
                 if (r)
                         return error_trace(r);

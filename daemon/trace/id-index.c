@@ -88,7 +88,7 @@ size_t id_index_bytes(const IdIndex *index) {
 size_t id_index_growth(const IdIndex *index, size_t n) {
         size_t n_slots = index->newest.n_slots ? index->newest.n_slots : 8;
 
-        while ((index->newest.n_entries + n) * 4 > n_slots * 3)
+        while ((index->newest.n_entries + n) * 2 > n_slots)
                 n_slots *= 2;
         return n_slots == index->newest.n_slots ? 0 : n_slots * sizeof(MapSlot);
 }
