@@ -71,9 +71,8 @@ static size_t recorder_held(const Fragments *fragments) {
         return fragments->n_bytes + (size_t)fragments->n_fragments * RECORD_HEADER_SIZE;
 }
 
-static RecordVerdict recorder_judge_span(const Session *session, const RecorderRecord *record,
-                                         bool *awaitedp) {
-        const Span *span = map_find(&session->spans, record->header.id);
+static RecordVerdict recorder_judge_span(const RecorderRecord *record, bool *awaitedp) {
+        const Span *span = record->span;
         size_t max = record->header.flags & RECORD_END ? RECORDER_END_MAX : RECORDER_OBJECT_MAX;
         size_t held = span ? recorder_held(&span->object.fragments) : 0;
 
@@ -115,7 +114,7 @@ RecordVerdict recorder_judge(const Recorder *recorder, const Session *session,
 
         switch (record->header.type) {
         case RECORD_SPAN:
-                verdict = recorder_judge_span(session, record, &awaited);
+                verdict = recorder_judge_span(record, &awaited);
                 break;
         case RECORD_CONTEXT:
                 verdict = recorder_judge_context(session, record, &awaited);

@@ -72,6 +72,7 @@ SessionOptions recorder_session_options(Recorder *recorder, SessionUser *user) {
         return (SessionOptions){
                 .journal = recorder->journal,
                 .user = user,
+                .span_pool = &recorder->span_pool,
                 .seed = recorder->options.seed,
                 .limits = &recorder->options.limits,
                 .resource = recorder->options.resource,

@@ -111,12 +111,9 @@ static int recorder_add_fragment(Recorder *recorder, Span *span, const RecorderR
         return 0;
 }
 
-int recorder_get_span(Recorder *recorder, Session *session, Span **spanp, uint64_t key) {
+int recorder_add_span(Recorder *recorder, Session *session, Span **spanp, uint64_t key) {
         int r;
 
-        *spanp = map_find(&session->spans, key);
-        if (*spanp)
-                return 0;
         r = span_new(spanp, session, key);
         if (r)
                 return error_trace(r);
@@ -127,12 +124,14 @@ int recorder_get_span(Recorder *recorder, Session *session, Span **spanp, uint64
 static int recorder_read_span(Recorder *recorder, Session *session, const RecorderRecord *record,
                               const ValidateSummary *summary) {
         bool start = record->header.flags & RECORD_START;
-        Span *span;
+        Span *span = record->span;
         int r;
 
-        r = recorder_get_span(recorder, session, &span, record->header.id);
-        if (r)
-                return error_trace(r);
+        if (!span) {
+                r = recorder_add_span(recorder, session, &span, record->header.id);
+                if (r)
+                        return error_trace(r);
+        }
         if (span->closed || (start && span->started)) {
                 recorder->counters.late++;
                 return 0;

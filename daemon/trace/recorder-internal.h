@@ -29,6 +29,7 @@ enum {
         /* A context is read whole at each update, and joined to each of its spans. */
         RECORDER_CONTEXT_MAX = 32 * 1024,
         RECORDER_REST_MIN = 64 * 1024, /* of a segment, worth a block of its own */
+        RECORDER_SPANS_KEPT = 4096,    /* to be used again: 1 MiB */
         RECORDER_STATE_MAX = RECORD_SIZE_MAX - RECORD_HEADER_SIZE,
 };
 
@@ -56,6 +57,7 @@ struct Recorder {
         size_t n_open;     /* spans started, not closed */
         size_t open_bytes; /* of the journal, held by spans that are not closed */
         size_t n_objects;  /* spans and logs of any state */
+        Pool span_pool;
 
         bool replaying;
         uint64_t replayed_unix_ns; /* the time of the last block of the replay */
@@ -70,6 +72,7 @@ typedef struct RecorderRecord {
         const uint8_t *body;
         size_t size;              /* of the body */
         JournalPosition position; /* of the body */
+        Span *span;               /* of a SPAN: that of its id so far, looked up once; or NULL */
         uint32_t session;         /* of the block; 0: the daemon's */
         uint64_t time_unix_ns;
         uint16_t block_flags;
@@ -86,6 +89,12 @@ static inline RecorderRecord recorder_record(const JournalBlock *block, size_t o
                 .time_unix_ns = block->time_unix_ns,
                 .block_flags = block->flags,
         };
+}
+
+/* Before a client's record is judged and read. */
+static inline void recorder_look_up(RecorderRecord *record, const Session *session) {
+        if (record->header.type == RECORD_SPAN)
+                record->span = map_find(&session->spans, record->header.id);
 }
 
 static inline SessionHold recorder_hold(const RecorderRecord *record) {
@@ -122,7 +131,7 @@ int recorder_read_pass_end(Recorder *recorder, Session *session, uint64_t time_u
 int recorder_log_new(Recorder *recorder, Session *session, Object **logp,
                      const RecorderRecord *record, const Fragment *fragment,
                      const ValidateSummary *summary);
-int recorder_get_span(Recorder *recorder, Session *session, Span **spanp, uint64_t key);
+int recorder_add_span(Recorder *recorder, Session *session, Span **spanp, uint64_t key);
 int recorder_start_span(Recorder *recorder, Span *span, const RecorderRecord *record,
                         const ValidateSummary *summary);
 /* Without a START, or with an END whose pass has not ended: both wait for the pass. */

@@ -22,6 +22,7 @@ int recorder_new(Recorder **recorderp, const RecorderOptions *options) {
         recorder->journal = options->journal;
         recorder->chains = options->chains;
         recorder->next_session = 1;
+        pool_init(&recorder->span_pool, sizeof(Span), RECORDER_SPANS_KEPT);
         map_init(&recorder->users, options->seed);
         map_init(&recorder->sessions, options->seed);
         list_init(&recorder->all_sessions);
@@ -68,6 +69,7 @@ Recorder *recorder_free(Recorder *recorder) {
                 free(recorder->exporters[i].name);
         map_deinit(&recorder->sessions);
         map_deinit(&recorder->users);
+        pool_deinit(&recorder->span_pool);
         object_pieces_deinit(&recorder->pieces);
         buffer_deinit(&recorder->scratch);
         free(recorder);
@@ -270,6 +272,7 @@ int recorder_take(Recorder *recorder, Session *session, JournalBlock *block) {
                 if (from != to)
                         memmove(block->records + to, block->records + from, stride);
                 record = recorder_record(block, to, &header);
+                recorder_look_up(&record, session);
                 verdict = recorder_judge(recorder, session, &room, &record, &summary);
                 if (verdict) {
                         recorder_refuse(recorder, session, block->records + to, header, verdict);

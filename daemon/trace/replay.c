@@ -177,6 +177,7 @@ static int replay_read_client(Replay *replay, Session *session, RecorderRecord *
                 recorder_read_refused(replay->recorder, session, &record->header);
                 return 0;
         }
+        recorder_look_up(record, session);
         r = recorder_read_record(replay->recorder, session, record, &summary);
         return r ? error_trace(r) : 0;
 }

@@ -304,6 +304,7 @@ int session_new(Session **sessionp, const SessionOptions *options, JournalPositi
                 return error_origin(-ENOMEM);
         session->journal = options->journal;
         session->user = options->user;
+        session->span_pool = options->span_pool;
         session->user->n_sessions++;
         map_init(&session->scopes, options->seed);
         map_init(&session->contexts, options->seed);

@@ -14,6 +14,7 @@
 #include "daemon/base/buffer.h"
 #include "daemon/base/list.h"
 #include "daemon/base/map.h"
+#include "daemon/base/pool.h"
 #include "daemon/journal/journal.h"
 #include "daemon/trace/join.h"
 #include "proto/record.h"
@@ -66,6 +67,7 @@ typedef struct SessionScope {
 typedef struct Session {
         Journal *journal;
         SessionUser *user;
+        Pool *span_pool; /* the recorder's: of Span */
         uint32_t number;
         SessionCredentials credentials;
         uint8_t token[RECORD_TOKEN_SIZE];
@@ -100,6 +102,7 @@ typedef struct Session {
 typedef struct SessionOptions {
         Journal *journal;
         SessionUser *user;
+        Pool *span_pool;
         uint64_t seed;
         const JoinLimits *limits;
         const uint8_t *resource; /* encoded attributes of a Resource, to be added */

@@ -435,17 +435,19 @@ static int snapshot_read_span(Recorder *recorder, Session *session, const Record
                               const Catena__V1__SnapshotHead *head, const Fragment *fragment) {
         bool start = record->header.flags & RECORD_START;
         ValidateSummary summary;
-        Span *span;
+        Span *span = map_find(&session->spans, record->header.id);
         int r;
 
         if (validate_span(&summary, journal_at(recorder->journal, fragment->hold.position),
                           fragment->hold.size, start, (const uint8_t *)&record->header.id))
                 return 0;
-        r = recorder_get_span(recorder, session, &span, record->header.id);
-        if (r)
-                return error_trace(r);
-        if (span->closed || span->started) /* the same again: a damaged journal */
+        if (span && (span->closed || span->started)) /* the same again: a damaged journal */
                 return 0;
+        if (!span) {
+                r = recorder_add_span(recorder, session, &span, record->header.id);
+                if (r)
+                        return error_trace(r);
+        }
         r = span_add(span, fragment, &summary);
         if (r)
                 return error_trace(r);

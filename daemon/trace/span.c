@@ -6,24 +6,21 @@
 #include "daemon/trace/context.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 int span_new(Span **spanp, Session *session, uint64_t key) {
         Span *span;
         int r;
 
-        span = calloc(1, sizeof *span);
+        span = pool_take(session->span_pool);
         if (!span)
                 return error_origin(-ENOMEM);
-        span->object.signal = BATCH_TRACES;
-        span->object.session = session;
-        span->key = key;
+        *span = (Span){.object = {.signal = BATCH_TRACES, .session = session}, .key = key};
         fragments_init(&span->object.fragments);
         list_init(&span->object.link);
         list_init(&span->pending_link);
         r = map_put(&session->spans, key, span);
         if (r) {
-                free(span);
+                pool_give(session->span_pool, span);
                 return error_trace(r);
         }
         session_charge(session, sizeof *span);
@@ -45,7 +42,7 @@ Span *span_free(Span *span) {
                 context->n_objects--;
                 context_settle(context);
         }
-        free(span);
+        pool_give(session->span_pool, span);
         return NULL;
 }
 
