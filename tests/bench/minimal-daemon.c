@@ -5,8 +5,8 @@
  *
  * Takes the records of catenad's clients, copies them once (from the socket), validates each span,
  * joins START and END, and sends OTLP requests of 1 MiB to 127.0.0.1:PORT. Nothing else: no
- * journal, no limits, no contexts, no sessions, no answer to anything. It trusts its clients, and
- * keeps records in a ring that it takes to be large enough.
+ * journal, no limits, no contexts, no sessions, no arenas; a FLUSH is answered at once. It trusts
+ * its clients, and keeps records in a ring that it takes to be large enough.
  */
 
 #include "daemon/base/map.h"
@@ -191,6 +191,14 @@ static void minimal_welcome(int fd) {
         send(fd, data, record_stride(header.size), MSG_NOSIGNAL);
 }
 
+/* Bodies of FLUSH and FLUSHED are alike. */
+static void minimal_flushed(int fd, const RecordHeader *flush, uint8_t *record) {
+        RecordHeader header = {.size = flush->size, .type = RECORD_FLUSHED, .id = flush->id};
+
+        record_header_write(record, &header);
+        send(fd, record, record_stride(header.size), MSG_NOSIGNAL);
+}
+
 static void minimal_read(Minimal *minimal, MinimalClient *client) {
         uint8_t *data, *end;
         RecordHeader header;
@@ -211,6 +219,8 @@ static void minimal_read(Minimal *minimal, MinimalClient *client) {
              data += record_stride(header.size)) {
                 if (header.type == RECORD_HELLO)
                         minimal_welcome(client->fd);
+                if (header.type == RECORD_FLUSH)
+                        minimal_flushed(client->fd, &header, data);
                 minimal_take(minimal, &header, data);
         }
         client->n_kept = (size_t)(end - data);

@@ -37,14 +37,25 @@ CALLER_CASES = [  # name, case, threads, what else is different
     ("no daemon", "span0", 1, "no daemon"),
 ]
 CALLER_BURST = 1024  # spans, of all threads together
-CALLER_SPANS = {"python": 1 / 25}  # of those of the others
+CALLER_SPANS = {"opentelemetry-python": 1 / 25}  # of those of the others
+SOCKET = "libcatena, socket"  # its daemon is the minimal one, which offers no arenas
+CALLER_NAMES = [
+    "libcatena", SOCKET, "minimal program", "opentelemetry-rust", "opentelemetry-go",
+    "opentelemetry-python", "fastrace",
+]
 UNSAMPLED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 
 
 def caller_command(bench, name):
-    if name == "libcatena":
-        return [bench.programs / "bench-caller"]
+    """What to run, before the case and so on; None: it is not there."""
     peers = bench.peers
+    if name.startswith("libcatena"):
+        return [bench.programs / "bench-caller"]
+    if name == "minimal program":
+        program = bench.programs / "bench-minimal-writer"
+        if not program.exists():
+            peers.missing[name] = "there is none for the socket"
+        return [program] if program.exists() else None
     if name in ("opentelemetry-rust", "fastrace"):
         return peers.rust() and [peers.rust(), name.removesuffix("-rust")]
     if name == "opentelemetry-go":
@@ -52,48 +63,63 @@ def caller_command(bench, name):
     return peers.python() and [peers.python(), peers.python_caller()]
 
 
-def caller_run(bench, name, row, n_spans):
-    _, case, n_threads, different = row
+def caller_environment(bench, name, different):
     environment = {**os.environ, "CATENA_SOCKET": f"{bench.folder}/catena.sock"}
     environment.pop("TRACEPARENT", None)
-    if different and name != "libcatena":
-        if different == "no daemon":
-            return None  # they have none
-        case = different
-    elif different == "unsampled":
-        environment["TRACEPARENT"] = UNSAMPLED
-    elif different == "no daemon":
+    if name == SOCKET:
+        environment["CATENA_SOCKET"] = f"{bench.folder}/minimal.sock"
+    if different == "no daemon":
         environment["CATENA_SOCKET"] = f"{bench.folder}/nobody.sock"
-    n_spans = int(n_spans * CALLER_SPANS.get(name.rpartition("-")[2], 1))
-    command = [*caller_command(bench, name), case, n_threads, n_spans, CALLER_BURST // n_threads]
-    done = subprocess.run([str(part) for part in command], env=environment,
-                          stdout=subprocess.PIPE, check=True)
+    if different == "unsampled":
+        environment["TRACEPARENT"] = UNSAMPLED
+    return environment
+
+
+def caller_run(bench, name, row, n_spans):
+    _, case, n_threads, different = row
+    if different == "no daemon" and name != "libcatena":
+        return None  # they have none
+    if different == "unsampled" and not name.startswith("libcatena"):
+        case = different
+    n_spans = int(n_spans * CALLER_SPANS.get(name, 1))
+    command = caller_command(bench, name)
+    if name == "minimal program":
+        if case not in ("span0", "span5") or different:
+            return None
+        command += ["--attributes", case[-1], "--threads", n_threads, "--spans", n_spans]
+    else:
+        command += [case, n_threads, n_spans, CALLER_BURST // n_threads]
+    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, check=True,
+                          env=caller_environment(bench, name, different), text=True)
+    if name == "minimal program":
+        return {"ns": float(done.stdout.split()[1]), "dropped": 0}
     return json.loads(done.stdout)
 
 
 def caller(bench, sizes):
-    names = ["libcatena", "opentelemetry-rust", "opentelemetry-go", "opentelemetry-python",
-             "fastrace"]
-    names = [name for name in names if caller_command(bench, name)]
-    daemon, _ = bench.start_catenad("none")
-    os.sched_setaffinity(daemon.pid, cores()[0] | cores()[1])
+    names = [name for name in CALLER_NAMES if caller_command(bench, name)]
+    for process, _ in (bench.start_catenad("none"), bench.start_minimal("none")):
+        os.sched_setaffinity(process.pid, cores()[0] | cores()[1])
+    transport = caller_run(bench, "libcatena", CALLER_CASES[0], CALLER_BURST)["transport"]
+    if transport == "socket":
+        names.remove(SOCKET)
     results = interleave({
         f"{name}, {row[0]}": partial(caller_run, bench, name, row, sizes.caller_spans)
         for row in CALLER_CASES for name in names
     }, sizes.runs)
-    bench.stop(daemon)
     rows, dropped = [], {}
     for row in CALLER_CASES:
-        times = {name: median([r["ns"] for r in results[f"{name}, {row[0]}"]]) for name in names}
-        cells = [number(times["libcatena"])]
+        runs = {name: results[f"{name}, {row[0]}"] for name in names}
+        times = {name: median([r["ns"] for r in runs[name]]) for name in names}
+        cells = [number(times["libcatena"]), spread([r["ns"] for r in runs["libcatena"]])]
         for name in names[1:]:
             cells += [number(times[name]), ratio(times[name], times["libcatena"])]
         rows.append([row[0], *cells])
         for name in names:
-            for r in results[f"{name}, {row[0]}"]:
-                if row[3] is None and r["dropped"]:
-                    dropped[name] = dropped.get(name, 0) + r["dropped"]
-    head = ["ns a span", "libcatena"]
+            n_dropped = sum(r["dropped"] for r in runs[name])
+            if n_dropped and row[3] != "no daemon":
+                dropped[name] = dropped.get(name, 0) + n_dropped
+    head = ["ns a span", "libcatena", "spread"]
     for name in names[1:]:
         head += [name, "×"]
     said = ", ".join(f"{name} {n}" for name, n in dropped.items()) or "none"
@@ -102,8 +128,9 @@ def caller(bench, sizes):
         "CPU time of the calling thread for the start and the end of a span, its parent given; in\n"
         f"bursts of {CALLER_BURST} spans (of all threads together), between which everybody\n"
         "flushes: so nothing is dropped, and what others do in threads of their own is not\n"
-        "counted. The peers have a batch processor and an exporter that drops; libcatena has a\n"
-        "daemon that sends to the sink. A request is a new trace: libcatena's with its context.\n\n"
+        "counted. The peers have a batch processor and an exporter that drops; libcatena has\n"
+        f"catenad, which reads what it says from its {transport} and sends to the sink. A request\n"
+        "is a new trace: libcatena's with its context.\n\n"
         f"{table(head, rows)}\nSpans dropped on the way: {said}.\n"
     )
 
