@@ -151,11 +151,18 @@ static void listener_on_process_gone(uv_poll_t *poll, int status, int events) {
 }
 
 bool listener_resume(Listener *listener) {
-        List *stalled = &listener->host.stalled;
+        List *stalled = &listener->host.stalled, waiting;
 
-        while (!list_is_empty(stalled))
-                if (!peer_turn(list_entry(list_first(stalled), Peer, stalled_link)))
-                        break;
+        /* Each once: what one cannot have (a session, much room) another may not need. */
+        list_init(&waiting);
+        list_splice(&waiting, stalled);
+        while (!list_is_empty(&waiting)) {
+                Peer *peer = list_entry(list_first(&waiting), Peer, stalled_link);
+
+                list_unlink(&peer->stalled_link);
+                list_append(stalled, &peer->stalled_link);
+                peer_turn(peer);
+        }
         listener_check(listener, listener_end_sessions(listener));
         return !list_is_empty(stalled) || !list_is_empty(&listener->host.watch.over);
 }
@@ -210,7 +217,7 @@ static void listener_close_peers(Listener *listener) {
 
                 list_unlink(&peer->link);
                 list_append(&host->peers, &peer->link);
-                (void)peer_turn(peer);
+                peer_turn(peer);
         }
         while (!list_is_empty(&host->peers)) {
                 Peer *peer = list_entry(list_first(&host->peers), Peer, link);

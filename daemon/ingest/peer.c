@@ -349,14 +349,13 @@ static int peer_read(Peer *peer) {
         return error_trace(r);
 }
 
-bool peer_turn(Peer *peer) {
+void peer_turn(Peer *peer) {
         PeerHost *host = peer->host;
         int r;
 
         r = peer_after(peer, peer_read(peer));
         if (r < 0)
                 host->sink.fail(host->sink.user, error_trace(r));
-        return r != INTAKE_E_FULL;
 }
 
 int peer_finish(Peer *peer) {
@@ -372,7 +371,7 @@ int peer_finish(Peer *peer) {
 static void peer_on_readable(uv_poll_t *poll, int status, int events) {
         (void)status; /* whatever it is, reading tells */
         (void)events;
-        (void)peer_turn(poll->data); /* if it is stalled, it is in that list */
+        peer_turn(poll->data);
 }
 
 static int peer_start_poll(Peer *peer) {

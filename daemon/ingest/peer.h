@@ -64,8 +64,8 @@ int peer_open(PeerHost *host, int fd, int pidfd, const SessionCredentials *crede
 /* Tells a client that is not let in why, and closes the descriptor. */
 void peer_refuse(int fd, const char *why);
 
-/* Reads what may be read in one turn; it may be closed in here. False: no room, it is stalled. */
-bool peer_turn(Peer *peer);
+/* Reads what may be read in one turn; it may be closed in here, or stall for want of room. */
+void peer_turn(Peer *peer);
 /* Takes what the socket holds, then closes. INTAKE_E_FULL: no room, it is stalled. */
 int peer_finish(Peer *peer);
 /* Closes, whatever the socket holds. Its session stays as it is. */

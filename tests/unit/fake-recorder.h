@@ -22,6 +22,7 @@ struct Recorder {
         FakeSession *last;
         bool full;
         bool refuses_hello;
+        bool refuses_sessions; /* there is only room for ends */
         size_t rest; /* of the segment; 0: plenty */
         uint8_t *room; /* of the block that is reserved */
         unsigned n_reserved, n_blocks, n_passes;
@@ -41,7 +42,7 @@ int recorder_session_begin(Recorder *self, Session **sessionp,
         ck_assert_uint_gt(now_unix_ns, 0);
         if (self->refuses_hello)
                 return RECORDER_E_HELLO;
-        if (self->full)
+        if (self->full || self->refuses_sessions)
                 return RECORDER_E_FULL;
         fake = calloc(1, sizeof *fake);
         fake->session.number = ++self->n_sessions;
