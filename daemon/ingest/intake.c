@@ -27,9 +27,18 @@ void intake_init(Intake *intake, Recorder *recorder, int fd) {
         *intake = (Intake){.recorder = recorder, .fd = fd};
 }
 
-void intake_deinit(Intake *intake) {
+/* What waits in memory for the rest of its record is on the user's account. */
+static void intake_charge(Intake *intake, Session *session) {
+        session_discharge(session, intake->charged_bytes);
+        intake->charged_bytes = intake->partial.capacity;
+        session_charge(session, intake->charged_bytes);
+}
+
+void intake_deinit(Intake *intake, Session *session) {
         buffer_deinit(&intake->partial);
         buffer_deinit(&intake->flushes);
+        if (session)
+                intake_charge(intake, session);
 }
 
 /* ---- the socket ---- */
@@ -248,23 +257,22 @@ static JournalBlock intake_block(const Session *session, uint64_t now_unix_ns) {
 }
 
 static int intake_cut(Intake *intake, Session *session, IntakeCut *cut) {
-        int filled, taken;
+        int filled, taken = 0;
 
         do {
                 JournalBlock block = intake_block(session, cut->now_unix_ns);
 
                 filled = intake_fill(intake, &block, cut);
                 if (filled < 0 || filled == INTAKE_E_FULL)
-                        return error_trace(filled);
+                        break;
                 block.flags = cut->flags;
                 if (!cut->size && (cut->completes == INTAKE_ALWAYS ||
                                    (cut->completes == INTAKE_IF_EMPTY && !intake_unread(intake))))
                         block.flags |= JOURNAL_PASS_END;
                 taken = intake_take(intake, session, &block);
-                if (taken)
-                        return error_trace(taken);
-        } while (cut->size && !filled);
-        return filled;
+        } while (cut->size && !filled && !taken);
+        intake_charge(intake, session);
+        return error_trace(taken ? taken : filled);
 }
 
 /* ---- the pass ---- */

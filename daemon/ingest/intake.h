@@ -30,9 +30,10 @@ enum { INTAKE_FLUSHES_MAX = 1024 }; /* FLUSH in one pass */
 typedef struct Intake {
         Recorder *recorder;
         int fd;
-        Buffer partial;      /* the start of a record, or of the HELLO until intake_greeted() */
-        uint64_t n_partials; /* records so far that did not come in one piece */
-        bool open;           /* records were taken that no pass has completed */
+        Buffer partial;       /* the start of a record, or of the HELLO until intake_greeted() */
+        size_t charged_bytes; /* of it, to the session's user */
+        uint64_t n_partials;  /* records so far that did not come in one piece */
+        bool open;            /* records were taken that no pass has completed */
         bool said_bye;
         Buffer flushes; /* ids of FLUSH to be answered when the pass is complete: uint64_t */
         const char *fault;
@@ -40,7 +41,7 @@ typedef struct Intake {
 } Intake;
 
 void intake_init(Intake *intake, Recorder *recorder, int fd);
-void intake_deinit(Intake *intake);
+void intake_deinit(Intake *intake, Session *session); /* NULL: it had none */
 
 /* Reads the first record, and not a byte more; 0 when it is whole and a HELLO. */
 int intake_hello(Intake *intake, const uint8_t **bodyp, size_t *sizep);

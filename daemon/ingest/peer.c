@@ -108,6 +108,7 @@ static void peer_close_pidfd(Peer *peer) {
 
 /* `why` is told to the client, unless it is NULL. */
 static void peer_close_saying(Peer *peer, const char *why) {
+        intake_deinit(&peer->intake, peer->session);
         if (peer->session)
                 peer->session->peer = NULL;
         peer->session = NULL;
@@ -121,7 +122,6 @@ static void peer_close_saying(Peer *peer, const char *why) {
         else
                 close(peer->fd);
         peer_close_pidfd(peer);
-        intake_deinit(&peer->intake);
 }
 
 void peer_close(Peer *peer) {

@@ -11,6 +11,7 @@
 
 typedef struct FakeSession {
         Session session;
+        SessionUser user;
         Buffer taken;                 /* all records */
         unsigned n_ends, n_cut2_ends; /* not closed yet */
         unsigned n_closed;
@@ -23,14 +24,22 @@ struct Recorder {
         bool full;
         bool refuses_hello;
         bool refuses_sessions; /* there is only room for ends */
-        size_t rest; /* of the segment; 0: plenty */
-        uint8_t *room; /* of the block that is reserved */
+        size_t rest;           /* of the segment; 0: plenty */
+        uint8_t *room;         /* of the block that is reserved */
         unsigned n_reserved, n_blocks, n_passes;
         size_t largest_block;
         void (*on_reserve)(void); /* once, at the next block */
 };
 
 static Recorder recorder;
+
+void session_charge(Session *session, size_t size) {
+        session->user->n_bytes += size;
+}
+
+void session_discharge(Session *session, size_t size) {
+        session->user->n_bytes -= size;
+}
 
 int recorder_session_begin(Recorder *self, Session **sessionp,
                            const SessionCredentials *credentials, const uint8_t *token,
@@ -45,6 +54,7 @@ int recorder_session_begin(Recorder *self, Session **sessionp,
         if (self->full || self->refuses_sessions)
                 return RECORDER_E_FULL;
         fake = calloc(1, sizeof *fake);
+        fake->session.user = &fake->user;
         fake->session.number = ++self->n_sessions;
         fake->session.credentials = *credentials;
         memcpy(fake->session.token, token, RECORD_TOKEN_SIZE);
@@ -155,4 +165,9 @@ static inline int client_open(void) {
         client_hello(fd, NULL);
         expect_welcome(fd, NULL);
         return fd;
+}
+
+static inline void assert_taken(const FakeSession *fake, const Buffer *records) {
+        ck_assert_uint_eq(fake->taken.size, records->size);
+        ck_assert_mem_eq(fake->taken.data, records->data, records->size);
 }

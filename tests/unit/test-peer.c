@@ -14,11 +14,6 @@ static unsigned n_descriptors(void) {
         return n;
 }
 
-static void assert_taken(const FakeSession *fake, const Buffer *records) {
-        ck_assert_uint_eq(fake->taken.size, records->size);
-        ck_assert_mem_eq(fake->taken.data, records->data, records->size);
-}
-
 START_TEST(welcomes_and_takes_what_came_with_the_hello) {
         int fd;
         Buffer sent = BUFFER_NULL;
@@ -158,47 +153,6 @@ START_TEST(a_connection_begins_with_hello) {
         expect_hang_up(fd, "larger");
         ck_assert_uint_eq(listener_counters(listener)->hung_up_protocol, 2);
         ck_assert_uint_eq(recorder.n_sessions, 0);
-}
-END_TEST
-
-START_TEST(a_hello_has_a_bound_of_its_own) {
-        uint8_t header[RECORD_HEADER_SIZE];
-        int fd;
-
-        open_listener();
-        fd = client_connect();
-        record_header_write(header, &(RecordHeader){.size = RECORD_HEADER_SIZE + SESSION_HELLO_MAX,
-                                                    .type = RECORD_HELLO});
-        client_send(fd, header, sizeof header);
-        run_dry();
-        ck_assert_uint_eq(listener_counters(listener)->n_clients, 1);
-        close(fd);
-        fd = client_connect();
-        header[0]++; /* of its size */
-        client_send(fd, header, sizeof header);
-        expect_hang_up(fd, "larger than 64 KiB");
-}
-END_TEST
-
-/* What fits into the rest of a segment is taken there, at the cost of a record in two pieces. */
-START_TEST(uses_up_a_segment) {
-        Buffer sent = BUFFER_NULL;
-        char body[1000] = "";
-        int fd;
-
-        open_listener();
-        fd = client_open();
-        recorder.rest = 1600;
-        for (unsigned i = 0; i < 50; i++)
-                put(&sent, RECORD_LOG, 0, i, body, i * 20);
-        client_send(fd, sent.data, sent.size);
-        run_dry();
-        assert_taken(recorder.last, &sent);
-        ck_assert_uint_le(recorder.largest_block, 1600);
-        ck_assert_uint_gt(recorder.n_blocks, sent.size / 1600);
-        ck_assert_uint_lt(recorder.n_blocks, 2 * sent.size / 1600);
-        buffer_deinit(&sent);
-        close(fd);
 }
 END_TEST
 
@@ -564,9 +518,7 @@ int main(void) {
         tcase_add_loop_test(tcase, hangs_up_on_what_is_no_record_after_taking_what_was, 0,
                             sizeof faults / sizeof faults[0]);
         tcase_add_test(tcase, a_connection_begins_with_hello);
-        tcase_add_test(tcase, a_hello_has_a_bound_of_its_own);
         tcase_add_test(tcase, a_bad_hello_is_refused);
-        tcase_add_test(tcase, uses_up_a_segment);
         tcase_add_test(tcase, waits_only_so_long);
         tcase_add_test(tcase, dripping_does_not_buy_time);
         tcase_add_test(tcase, answers_flushes_when_their_pass_is_complete);
