@@ -175,6 +175,7 @@ void recorder_close_object(Recorder *recorder, Object *object, uint64_t time_uni
 void recorder_finish_batch(Recorder *recorder, Batch *batch);
 /* The same, uncounted. */
 void recorder_drop_batch(Recorder *recorder, Batch *batch);
+bool recorder_exporter_owes(const Recorder *recorder, unsigned i);
 /* The index of a name, added if it is new; RECORDER_E_EXPORTERS. */
 int recorder_add_exporter(Recorder *recorder, const char *name, unsigned *indexp);
 

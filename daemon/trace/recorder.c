@@ -78,30 +78,44 @@ Recorder *recorder_free(Recorder *recorder) {
 
 /* ---- exporters ---- */
 
+/* What it still owes is dropped. */
+static int recorder_drop_exporter(Recorder *recorder, unsigned i, uint64_t now_unix_ns) {
+        Catena__V1__Drop message = CATENA__V1__DROP__INIT;
+        int r;
+
+        message.exporter = recorder->exporters[i].name;
+        r = recorder_decide(recorder, RECORD_DROP, 0, &message.base, now_unix_ns);
+        if (r == RECORDER_E_FULL) {
+                recorder_dropped(recorder, message.exporter);
+                r = 0;
+        }
+        return error_trace(r);
+}
+
 int recorder_set_exporters(Recorder *recorder, const char *const *names, const uint32_t *signals,
                            size_t n, uint64_t now_unix_ns) {
         unsigned i;
         int r;
 
-        for (i = 0; i < recorder->n_exporters; i++)
+        for (i = 0; i < recorder->n_exporters; i++) {
                 recorder->exporters[i].signals = 0;
+                for (size_t k = 0; k < n; k++)
+                        if (!strcmp(recorder->exporters[i].name, names[k]))
+                                recorder->exporters[i].signals = signals[k];
+        }
+        /* Those that are gone leave their places to those that are new. */
+        for (i = 0; i < recorder->n_exporters; i++) {
+                if (recorder->exporters[i].signals || !recorder_exporter_owes(recorder, i))
+                        continue;
+                r = recorder_drop_exporter(recorder, i, now_unix_ns);
+                if (r)
+                        return error_trace(r);
+        }
         for (size_t k = 0; k < n; k++) {
                 r = recorder_add_exporter(recorder, names[k], &i);
                 if (r)
                         return r < 0 ? error_trace(r) : r;
                 recorder->exporters[i].signals = signals[k];
-        }
-        for (i = 0; i < recorder->n_exporters; i++) {
-                Catena__V1__Drop message = CATENA__V1__DROP__INIT;
-
-                if (recorder->exporters[i].signals)
-                        continue;
-                message.exporter = recorder->exporters[i].name;
-                r = recorder_decide(recorder, RECORD_DROP, 0, &message.base, now_unix_ns);
-                if (r == RECORDER_E_FULL)
-                        recorder_dropped(recorder, message.exporter);
-                else if (r)
-                        return error_trace(r);
         }
         return 0;
 }

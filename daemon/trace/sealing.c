@@ -127,15 +127,16 @@ static int recorder_find_exporter(const Recorder *recorder, const char *name) {
         return -1;
 }
 
+bool recorder_exporter_owes(const Recorder *recorder, unsigned i) {
+        for (unsigned kind = 0; kind < _BATCH_SIGNALS_N; kind++)
+                if (recorder_next_batch(recorder, i, (BatchSignal)kind, NULL))
+                        return true;
+        return false;
+}
+
 /* An entry that nothing refers to any more. */
 static bool recorder_exporter_is_free(const Recorder *recorder, unsigned i) {
-        if (recorder->exporters[i].signals)
-                return false;
-        for (unsigned kind = 0; kind < _BATCH_SIGNALS_N; kind++)
-                list_for_each (link, &recorder->signals[kind].sealed)
-                        if (list_entry(link, Batch, link)->owing & (1u << i))
-                                return false;
-        return true;
+        return !recorder->exporters[i].signals && !recorder_exporter_owes(recorder, i);
 }
 
 int recorder_add_exporter(Recorder *recorder, const char *name, unsigned *indexp) {

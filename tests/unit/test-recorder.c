@@ -281,6 +281,27 @@ START_TEST(an_exporter_that_is_gone_owes_nothing) {
 }
 END_TEST
 
+START_TEST(exporters_that_are_gone_make_place_for_others) {
+        char names[2 * BATCH_EXPORTERS_MAX][8];
+
+        for (unsigned i = 0; i < 2 * BATCH_EXPORTERS_MAX; i++)
+                snprintf(names[i], sizeof names[i], "e%u", i);
+        for (unsigned i = 0; i < 2 * BATCH_EXPORTERS_MAX; i++) {
+                Session *session = script_session(&script, i + 1, "shop");
+
+                script_span_start(&script, 0, 1, "waits");
+                script_span_end(&script, 1);
+                ck_assert_int_eq(script_take(&script, session, JOURNAL_PASS_END), 0);
+                ck_assert_int_eq(recorder_seal(script.recorder, script.now++, true), 0);
+                script_crash(&script);
+                script.exporters[0] = names[i];
+                script_open(&script);
+                ck_assert_uint_eq(view().n_sealed[BATCH_TRACES], 0);
+        }
+        ck_assert_uint_eq(view().n_exporters, BATCH_EXPORTERS_MAX);
+}
+END_TEST
+
 START_TEST(every_exporter_answers_for_itself) {
         Session *session;
 
@@ -476,6 +497,7 @@ int main(void) {
         tcase_add_test(tcase, logs_are_batched_beside_spans);
         tcase_add_test(tcase, without_exporters_spans_are_dropped_and_counted);
         tcase_add_test(tcase, an_exporter_that_is_gone_owes_nothing);
+        tcase_add_test(tcase, exporters_that_are_gone_make_place_for_others);
         tcase_add_test(tcase, every_exporter_answers_for_itself);
         tcase_add_test(tcase, one_user_may_hold_its_share_and_no_more);
         tcase_add_test(tcase, a_full_journal_refuses_starts_and_takes_ends);
