@@ -20,6 +20,7 @@ typedef struct Script {
         size_t max_bytes, uid_share_bytes;
         const char *exporters[4];
         size_t n_exporters;
+        bool refuses_some; /* every exporter, of every batch */
         uint64_t now;
         Buffer records; /* said, not taken yet */
         char **spans;   /* exported: "ID: span as text", in the order of export */
@@ -33,6 +34,7 @@ void script_crash(Script *script); /* all but the folder is gone */
 void script_deinit(Script *script);
 void script_forget(Script *script); /* what was exported */
 
+/* NULL: there is only room for ends. */
 Session *script_session(Script *script, unsigned number, const char *service);
 /* Adds a record to what is said; the message is packed. */
 void script_say(Script *script, uint16_t type, uint16_t flags, uint32_t context, uint64_t id,
@@ -48,9 +50,11 @@ void script_span_end(Script *script, uint64_t id);
 void script_context(Script *script, uint32_t number, const char *id, const char *correlation,
                     const char *cause);
 void script_context_end(Script *script, uint32_t number);
+void script_log(Script *script, const char *text);
 
 /* Seals what is open and answers for everything sealed, as delivered to each exporter. */
 void script_deliver(Script *script);
+void script_deliver_to(Script *script, const char *exporter); /* of what is sealed */
 /* The span's text, or NULL if it was not exported; fails the test if it was twice. */
 const char *script_exported(const Script *script, uint64_t id);
 /* accepted = finished + damaged + open + unsealed + sealed, and each exporter's own sum. */
