@@ -44,7 +44,8 @@ static int map_resize(Map *map, size_t n_slots) {
         resized.slots = calloc(n_slots, sizeof *resized.slots);
         if (!resized.slots)
                 return error_origin(-ENOMEM);
-        map_for_each(slot, map) resized.slots[map_probe(&resized, slot->key)] = *slot;
+        map_for_each (slot, map)
+                resized.slots[map_probe(&resized, slot->key)] = *slot;
         free(map->slots);
         *map = resized;
         return 0;
@@ -54,7 +55,7 @@ void *map_find(const Map *map, uint64_t key) {
         return map->n_slots ? map->slots[map_probe(map, key)].value : NULL;
 }
 
-int map_put(Map *map, uint64_t key, void *value) {
+int map_exchange(Map *map, void **beforep, uint64_t key, void *value) {
         size_t i;
 
         /* At most half full: a probe soon meets a free slot. */
@@ -64,10 +65,17 @@ int map_put(Map *map, uint64_t key, void *value) {
                         return error_trace(r);
         }
         i = map_probe(map, key);
-        if (!map->slots[i].value)
+        *beforep = map->slots[i].value;
+        if (!*beforep)
                 map->n_entries++;
         map->slots[i] = (MapSlot){key, value};
         return 0;
+}
+
+int map_put(Map *map, uint64_t key, void *value) {
+        void *before;
+
+        return map_exchange(map, &before, key, value);
 }
 
 void *map_remove(Map *map, uint64_t key) {

@@ -40,5 +40,7 @@ void map_deinit(Map *map);
 void *map_find(const Map *map, uint64_t key);
 /* Puts the value in the key's place, replacing what was there. Negative: -ENOMEM, map unchanged. */
 int map_put(Map *map, uint64_t key, void *value);
+/* The same; *beforep: what was there, or NULL. */
+int map_exchange(Map *map, void **beforep, uint64_t key, void *value);
 /* Returns what was there, or NULL. */
 void *map_remove(Map *map, uint64_t key);

@@ -198,16 +198,23 @@ int chain_store_set_text(Chain *chain, char **slot, ValidateText text) {
         return 0;
 }
 
-Chain *chain_store_find(const Chains *chains, uint64_t scope, const char *id) {
-        IdIndexEntry *entry = id_index_find(&chains->index, scope, id, strlen(id));
-
+static Chain *chain_store_entry(IdIndexEntry *entry) {
         return entry ? list_entry(entry, Chain, by_id) : NULL;
 }
 
-int chain_store_add(Chains *chains, Chain **chainp, uint64_t scope, const char *id) {
+Chain *chain_store_find(const Chains *chains, const char *correlation_id) {
+        return chain_store_entry(id_index_find(&chains->index, CHAIN_STORE_BY_CORRELATION,
+                                               correlation_id, strlen(correlation_id)));
+}
+
+Chain *chain_store_find_trace(const Chains *chains, const uint8_t *trace_id) {
+        return chain_store_entry(
+                id_index_find(&chains->index, CHAIN_STORE_BY_OWN_TRACE, trace_id, ID_TRACE_SIZE));
+}
+
+static int chain_store_new(Chains *chains, Chain **chainp, const char *id) {
         size_t id_size = strlen(id), size = sizeof(Chain) + id_size + 1;
         Chain *chain = malloc(size);
-        int r;
 
         if (!chain)
                 return error_origin(-ENOMEM);
@@ -219,7 +226,39 @@ int chain_store_add(Chains *chains, Chain **chainp, uint64_t scope, const char *
         list_init(&chain->finished_link);
         list_append(&chains->chains, &chain->link);
         chains->n_chains++;
-        r = id_index_put(&chains->index, &chain->by_id, scope, chain->id, id_size);
+        *chainp = chain;
+        return 0;
+}
+
+int chain_store_add(Chains *chains, Chain **chainp, const char *correlation_id) {
+        Chain *chain;
+        int r;
+
+        r = chain_store_new(chains, &chain, correlation_id);
+        if (r)
+                return error_trace(r);
+        r = id_index_put(&chains->index, &chain->by_id, CHAIN_STORE_BY_CORRELATION, chain->id,
+                         strlen(chain->id));
+        if (r) {
+                chain_store_free(chain);
+                return error_trace(r);
+        }
+        *chainp = chain;
+        return 0;
+}
+
+int chain_store_add_trace(Chains *chains, Chain **chainp, const uint8_t *trace_id) {
+        char id[ID_TRACE_HEX + 1];
+        Chain *chain;
+        int r;
+
+        id_to_hex(id, trace_id, ID_TRACE_SIZE);
+        r = chain_store_new(chains, &chain, id);
+        if (r)
+                return error_trace(r);
+        memcpy(chain->trace_id, trace_id, ID_TRACE_SIZE);
+        r = id_index_put(&chains->index, &chain->by_id, CHAIN_STORE_BY_OWN_TRACE, chain->trace_id,
+                         ID_TRACE_SIZE);
         if (r) {
                 chain_store_free(chain);
                 return error_trace(r);

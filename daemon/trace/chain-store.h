@@ -12,8 +12,7 @@
 /* Scopes of the index. A context within its chain is under the chain's address. */
 enum {
         CHAIN_STORE_BY_CORRELATION,
-        CHAIN_STORE_BY_OWN_TRACE, /* the chain of a trace's spans without a context; its id in hex
-                                   */
+        CHAIN_STORE_BY_OWN_TRACE, /* the chain of a trace's spans without a context */
         CHAIN_STORE_BY_CONTEXT,
 };
 
@@ -47,8 +46,10 @@ void chain_store_give_causes(ChainContext *context);
 
 /* ---- nodes ---- */
 
-Chain *chain_store_find(const Chains *chains, uint64_t scope, const char *id);
-int chain_store_add(Chains *chains, Chain **chainp, uint64_t scope, const char *id);
+Chain *chain_store_find(const Chains *chains, const char *correlation_id);
+Chain *chain_store_find_trace(const Chains *chains, const uint8_t *trace_id);
+int chain_store_add(Chains *chains, Chain **chainp, const char *correlation_id);
+int chain_store_add_trace(Chains *chains, Chain **chainp, const uint8_t *trace_id);
 void chain_store_free(Chain *chain);
 int chain_store_add_span(Chain *chain, ChainSpan **spanp, ValidateText name, ValidateText service);
 int chain_store_rename_span(ChainSpan *span, ValidateText name); /* absent: leaves its name */

@@ -131,7 +131,7 @@ int chains_context_start(Chains *chains, ChainContext **handle, const ChainsCont
                 chains->n_left_out++;
                 return 0;
         }
-        chain = chain_store_find(chains, CHAIN_STORE_BY_CORRELATION, id);
+        chain = chain_store_find(chains, id);
         if (chain)
                 context = chains_context_in(chains, chain, start->context_id);
         if (*handle && *handle != context)
@@ -139,7 +139,7 @@ int chains_context_start(Chains *chains, ChainContext **handle, const ChainsCont
         if (!chain_store_make_room(chains, chain))
                 return 0;
         if (!chain)
-                r = chain_store_add(chains, &chain, CHAIN_STORE_BY_CORRELATION, id);
+                r = chain_store_add(chains, &chain, id);
         if (context)
                 context->repeated = context->checkpoints.next;
         else if (!r)
@@ -293,20 +293,17 @@ static int chains_add_span(Chain *chain, ChainSpan **spanp, const ValidateSummar
 int chains_span_start(Chains *chains, ChainSpan **handle, ChainContext *context,
                       const ValidateSummary *summary, const char *service, uint32_t pid) {
         Chain *chain = context ? context->chain : NULL;
-        char trace[ID_TRACE_HEX + 1];
         ChainSpan *span = NULL;
         int r = 0;
 
         if (!chains)
                 return 0;
-        if (!context) {
-                id_to_hex(trace, summary->trace_id, ID_TRACE_SIZE);
-                chain = chain_store_find(chains, CHAIN_STORE_BY_OWN_TRACE, trace);
-        }
+        if (!context)
+                chain = chain_store_find_trace(chains, summary->trace_id);
         if (!chain_store_make_room(chains, chain))
                 return 0;
         if (!chain)
-                r = chain_store_add(chains, &chain, CHAIN_STORE_BY_OWN_TRACE, trace);
+                r = chain_store_add_trace(chains, &chain, summary->trace_id);
         if (!r)
                 r = chains_add_span(chain, &span, summary, service);
         if (r)
@@ -426,11 +423,14 @@ Chain *chains_find(const Chains *chains, const char *id) {
         IdIndexEntry *entry;
         Chain *chain;
 
-        chain = chain_store_find(chains, CHAIN_STORE_BY_CORRELATION, id);
-        if (!chain)
-                chain = chain_store_find(chains, CHAIN_STORE_BY_OWN_TRACE, id);
+        chain = chain_store_find(chains, id);
         if (chain)
                 return chain;
+        if (size == ID_TRACE_HEX && id_from_hex(bytes, id, ID_TRACE_SIZE)) {
+                chain = chain_store_find_trace(chains, bytes);
+                if (chain)
+                        return chain;
+        }
         entry = id_index_find(&chains->index, CHAIN_STORE_BY_CONTEXT, id, size);
         if (entry)
                 return list_entry(entry, ChainContext, by_id)->chain;

@@ -53,6 +53,7 @@ struct Chain {
         List link;          /* chains.chains: oldest first */
         List finished_link; /* chains.finished, while n_open is 0: in the order they finished */
         IdIndexEntry by_id;
+        uint8_t trace_id[ID_TRACE_SIZE]; /* of a trace's own chain */
         char id[]; /* the correlation id, or the trace id in hex; NUL-terminated */
 };
 

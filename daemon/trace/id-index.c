@@ -24,14 +24,14 @@ static uint64_t id_index_mix(uint64_t x) {
 
 static uint64_t id_index_hash(const IdIndex *index, uint64_t scope, const void *id, size_t size) {
         const uint8_t *at = id;
-        uint64_t hash = id_index_mix(index->seed ^ size), word;
+        uint64_t hash = id_index_mix(index->seed ^ scope ^ (uint64_t)size << 48), word = 0;
 
-        hash = id_index_mix(hash ^ scope);
         for (; size >= sizeof word; at += sizeof word, size -= sizeof word) {
                 memcpy(&word, at, sizeof word);
                 hash = id_index_mix(hash ^ word);
         }
-        word = 0;
+        if (!size)
+                return hash;
         memcpy(&word, at, size);
         return id_index_mix(hash ^ word);
 }
@@ -42,11 +42,14 @@ static IdIndexEntry *id_index_older(const IdIndexEntry *entry) {
 
 int id_index_put(IdIndex *index, IdIndexEntry *entry, uint64_t scope, const void *id, size_t size) {
         uint64_t hash = id_index_hash(index, scope, id, size);
-        IdIndexEntry *before = map_find(&index->newest, hash);
-        int r = map_put(&index->newest, hash, entry);
+        IdIndexEntry *before;
+        void *value;
+        int r;
 
+        r = map_exchange(&index->newest, &value, hash, entry);
         if (r)
                 return error_trace(r);
+        before = value;
         *entry = (IdIndexEntry){.hash = hash, .scope = scope, .id = id, .size = size};
         list_init(&entry->link);
         if (before)
@@ -55,16 +58,15 @@ int id_index_put(IdIndex *index, IdIndexEntry *entry, uint64_t scope, const void
 }
 
 void id_index_remove(IdIndex *index, IdIndexEntry *entry) {
-        IdIndexEntry *older;
+        IdIndexEntry *newest;
 
         if (!entry->id)
                 return;
-        older = id_index_older(entry);
-        if (map_find(&index->newest, entry->hash) == entry) {
-                map_remove(&index->newest, entry->hash);
-                if (older != entry) /* cannot fail: a slot has just become free */
-                        (void)map_put(&index->newest, entry->hash, older);
-        }
+        newest = map_remove(&index->newest, entry->hash);
+        if (newest == entry)
+                newest = id_index_older(entry);
+        if (newest != entry) /* cannot fail: a slot has just become free */
+                (void)map_put(&index->newest, entry->hash, newest);
         list_unlink(&entry->link);
         entry->id = NULL;
 }
