@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 enum {
-        JOURNAL_SPARES_MAX = 4, /* what one compaction under steady traffic frees at once */
+        JOURNAL_SPARES_MAX = 5, /* what one compaction under steady traffic frees at once */
         JOURNAL_SEGMENTS_KEPT = 2, /* never a client's */
 };
 
