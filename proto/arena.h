@@ -8,7 +8,7 @@
  * that asked for one. First comes a header page, then chunks of equal size. Each chunk has one word
  * in the header page:
  *
- *     bit 63..32  generation: how often the chunk was recycled
+ *     bit 63..32  generation: one more with each time that the chunk is recycled
  *     bit 31..1   end: bytes published, from the chunk's start; always a multiple of 8
  *     bit 0       busy: a writer is at work behind the end
  *
@@ -41,7 +41,10 @@ enum {
 
 #define ARENA_MAGIC UINT32_C(0x6e657261) /* "aren" */
 
-/* What a client could not say, counted since the arena was made; as catena.v1.Lost has it. */
+/*
+ * What a client could not say, as catena.v1.Lost has it: it adds, and the daemon takes off what it
+ * has written down.
+ */
 typedef enum ArenaLost {
         ARENA_LOST_STARTS,
         ARENA_LOST_UPDATES,
@@ -59,7 +62,10 @@ typedef struct ArenaHeader {
         uint32_t version;
         uint32_t n_chunks;
         uint32_t chunk_size;
-        /* The doorbell: 1 while the daemon sleeps; a writer that exchanges it to 0 sends WAKE. */
+        /*
+         * The doorbell: 1 while the daemon sleeps, or reads this arena no more; a writer that
+         * exchanges it to 0 sends WAKE, and connects anew where that cannot be sent.
+         */
         _Alignas(ARENA_LINE) _Atomic uint32_t waiting;
         _Alignas(ARENA_LINE) _Atomic uint64_t lost[_ARENA_LOST_N];
         ArenaWord words[ARENA_CHUNKS];
