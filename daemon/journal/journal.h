@@ -57,7 +57,7 @@ typedef struct JournalBlock {
         uint32_t session;
         uint32_t source;     /* JournalSource, or a chunk */
         uint32_t generation; /* of the chunk */
-        uint32_t offset;     /* in the chunk, of the first record */
+        uint32_t offset;     /* in the chunk, of what comes behind the records of this block */
         uint16_t flags;
         uint64_t time_unix_ns;    /* when it was received */
         uint8_t *records;         /* in the map, at a multiple of 8 */

@@ -153,6 +153,11 @@ static int recorder_read_span(Recorder *recorder, Session *session, const Record
         return 0;
 }
 
+int recorder_read_cursor(Session *session, const JournalBlock *block) {
+        return error_trace(session_set_cursor(
+                session, block->source, (SessionCursor){block->generation, block->offset}));
+}
+
 int recorder_read_pass_end(Recorder *recorder, Session *session, uint64_t time_unix_ns) {
         int r;
 

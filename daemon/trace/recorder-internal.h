@@ -125,6 +125,8 @@ RecordVerdict recorder_validate(const RecorderRecord *record, ValidateSummary *s
 int recorder_read_record(Recorder *recorder, Session *session, const RecorderRecord *record,
                          const ValidateSummary *summary);
 void recorder_read_refused(Recorder *recorder, Session *session, const RecordHeader *header);
+/* What a client's block says of the chunk it was read from. */
+int recorder_read_cursor(Session *session, const JournalBlock *block);
 /* The end of a pass: spans whose END came before its first cut are closed. */
 int recorder_read_pass_end(Recorder *recorder, Session *session, uint64_t time_unix_ns);
 

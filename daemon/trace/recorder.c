@@ -242,7 +242,9 @@ int recorder_session_end(Recorder *recorder, Session **sessionp, SessionState ho
 int recorder_reserve(Recorder *recorder, JournalBlock *block, size_t size) {
         int r;
 
-        r = journal_reserve(recorder->journal, block, size, JOURNAL_ROOM_CLIENT);
+        /* The end of a pass makes room, and comes after what was admitted. */
+        r = journal_reserve(recorder->journal, block, size,
+                            size ? JOURNAL_ROOM_CLIENT : JOURNAL_ROOM_DECISION);
         if (r)
                 return r < 0 ? error_trace(r) : RECORDER_E_FULL;
         return 0;
@@ -300,8 +302,11 @@ int recorder_take(Recorder *recorder, Session *session, JournalBlock *block) {
                 from += stride;
         }
         block->size = to;
+        r = recorder_read_cursor(session, block);
+        if (r)
+                return error_trace(r);
         if (block->flags & JOURNAL_PASS_END) {
-                if (!to && list_is_empty(&session->pending))
+                if (!to && block->source >= ARENA_CHUNKS && list_is_empty(&session->pending))
                         return 0; /* nothing to write down, nothing to close */
                 r = recorder_read_pass_end(recorder, session, block->time_unix_ns);
                 if (r)

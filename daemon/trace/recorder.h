@@ -142,6 +142,7 @@ size_t recorder_fitting(const Recorder *recorder, size_t size);
  * Takes the reserved block, of `block->size` bytes: whole records, each passed by record_frame().
  * Judges each, strips those it refuses down to their header, and commits. block->session,
  * source, flags and time are the caller's. Records of HELLO, FLUSH, WAKE and BYE are passed over.
+ * Of an arena's chunk, the session remembers how far it was read.
  */
 int recorder_take(Recorder *recorder, Session *session, JournalBlock *block);
 /* Whether the session has spans whose END waits for another pass, and so needs an empty one. */

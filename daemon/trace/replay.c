@@ -218,7 +218,12 @@ static int replay_read_block(void *user, JournalBlock *block) {
         if (r)
                 return error_trace(r);
         session = recorder_find_session(replay->recorder, block->session);
-        if (!session || !(block->flags & JOURNAL_PASS_END))
+        if (!session)
+                return 0;
+        r = recorder_read_cursor(session, block);
+        if (r)
+                return error_trace(r);
+        if (!(block->flags & JOURNAL_PASS_END))
                 return 0;
         r = recorder_read_pass_end(replay->recorder, session, block->time_unix_ns);
         return r ? error_trace(r) : 0;
@@ -316,11 +321,14 @@ static bool replay_count_damage(Recorder *recorder) {
         return damaged;
 }
 
-/* ENDs that wait for a pass which the crash cut short. */
+/*
+ * ENDs that wait for a pass which the crash cut short. Of a session with an arena they wait on:
+ * what came before them may still be in it.
+ */
 static int replay_end_passes(Recorder *recorder) {
         list_for_each (link, &recorder->all_sessions) {
                 Session *session = list_entry(link, Session, link);
-                while (recorder_session_unsettled(session)) {
+                while (!session->cursors && recorder_session_unsettled(session)) {
                         JournalBlock block = {0};
                         int r;
 

@@ -26,8 +26,12 @@ enum {
         SESSION_SCOPES = 7,
         SESSION_END = 8,
         SESSION_LOST_ENDS = 9,
+        SESSION_CURSORS = 10,
         SCOPE_NUMBER = 1,
         SCOPE_SCOPE = 2,
+        CURSOR_CHUNK = 1,
+        CURSOR_GENERATION = 2,
+        CURSOR_OFFSET = 3,
         RESOURCE_ATTRIBUTES = 1,
         KEY_VALUE_KEY = 1,
         KEY_VALUE_VALUE = 2,
@@ -223,6 +227,19 @@ static int session_read_scope(Session *session, JournalPosition position, const 
         return r < 0 ? error_trace(r) : 0;
 }
 
+static int session_read_cursor(Session *session, const PbField *cursor) {
+        PbReader reader = pb_reader(cursor->data, cursor->size);
+        uint32_t values[CURSOR_OFFSET + 1] = {0};
+        PbField field;
+
+        while (pb_next(&reader, &field))
+                if (field.number <= CURSOR_OFFSET && field.wire == PB_VARINT)
+                        values[field.number] = (uint32_t)field.value;
+        return session_set_cursor(
+                session, values[CURSOR_CHUNK],
+                (SessionCursor){values[CURSOR_GENERATION], values[CURSOR_OFFSET]});
+}
+
 static SessionState session_read_end(const PbField *end) {
         PbReader reader = pb_reader(end->data, end->size);
         SessionState state = SESSION_SAID_BYE;
@@ -269,6 +286,10 @@ static int session_read(Session *session, const SessionOptions *options, Journal
                         break;
                 case SESSION_LOST_ENDS:
                         session->n_lost_ends = field.value;
+                        break;
+                case SESSION_CURSORS:
+                        if (field.wire == PB_BYTES)
+                                r = session_read_cursor(session, &field);
                         break;
                 }
         }
@@ -359,6 +380,22 @@ static void session_put_scopes(const Session *session, PbWriter *writer) {
         }
 }
 
+/* A cursor at the very start is not worth a word. */
+static void session_put_cursors(const Session *session, PbWriter *writer) {
+        for (uint32_t chunk = 0; session->cursors && chunk < ARENA_CHUNKS; chunk++) {
+                const SessionCursor *cursor = &session->cursors[chunk];
+
+                if (!cursor->generation && !cursor->offset)
+                        continue;
+                pb_put_prefix(writer, SESSION_CURSORS,
+                              2 + (1 + pb_varint_size(cursor->generation)) +
+                                      (1 + pb_varint_size(cursor->offset)));
+                pb_put_varint(writer, CURSOR_CHUNK, chunk);
+                pb_put_varint(writer, CURSOR_GENERATION, cursor->generation);
+                pb_put_varint(writer, CURSOR_OFFSET, cursor->offset);
+        }
+}
+
 static PbField session_hello(const Session *session) {
         PbReader reader =
                 pb_reader(journal_at(session->journal, session->hold.position), session->hold.size);
@@ -371,7 +408,8 @@ static PbField session_hello(const Session *session) {
 }
 
 size_t session_snapshot_size(const Session *session) {
-        size_t size = 256 + session_hello(session).size; /* every other field is small */
+        /* Every other field is small. */
+        size_t size = 256 + ARENA_CHUNKS * 16 + session_hello(session).size;
 
         map_for_each (slot, &session->scopes)
                 size += pb_bytes_size(SESSION_SCOPES, session_scope_size(slot->value));
@@ -402,6 +440,7 @@ int session_snapshot(const Session *session, Buffer *out) {
                 session_put_varint(&writer, 1, exited);
         }
         session_put_varint(&writer, SESSION_LOST_ENDS, session->n_lost_ends);
+        session_put_cursors(session, &writer);
         assert(!writer.failed);
         out->size += (size_t)(writer.at - room);
         return 0;
@@ -414,10 +453,13 @@ Session *session_free(Session *session) {
         session_forget_scopes(session);
         session_release(session, &session->hold);
         session_discharge(session, sizeof *session + session->resource_size);
+        if (session->cursors)
+                session_discharge(session, ARENA_CHUNKS * sizeof *session->cursors);
         session->user->n_sessions--;
         map_deinit(&session->contexts);
         map_deinit(&session->spans);
         list_unlink(&session->link);
+        free(session->cursors);
         free(session->resource);
         free(session->service);
         free(session);
@@ -446,6 +488,19 @@ int session_set_scope(Session *session, uint64_t number, const SessionHold *hold
         scope->hold = *hold;
         session->scopes_size += hold->size;
         session_hold(session, hold);
+        return 0;
+}
+
+int session_set_cursor(Session *session, uint32_t chunk, SessionCursor cursor) {
+        if (chunk >= ARENA_CHUNKS)
+                return 0;
+        if (!session->cursors) {
+                session->cursors = calloc(ARENA_CHUNKS, sizeof *session->cursors);
+                if (!session->cursors)
+                        return error_origin(-ENOMEM);
+                session_charge(session, ARENA_CHUNKS * sizeof *session->cursors);
+        }
+        session->cursors[chunk] = cursor;
         return 0;
 }
 

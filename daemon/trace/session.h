@@ -17,6 +17,7 @@
 #include "daemon/base/pool.h"
 #include "daemon/journal/journal.h"
 #include "daemon/trace/join.h"
+#include "proto/arena.h"
 #include "proto/record.h"
 
 enum {
@@ -64,6 +65,12 @@ typedef struct SessionScope {
         SessionHold hold; /* of an InstrumentationScope */
 } SessionScope;
 
+/* How far a chunk of its arena has been read. */
+typedef struct SessionCursor {
+        uint32_t generation;
+        uint32_t offset;
+} SessionCursor;
+
 typedef struct Session {
         Journal *journal;
         SessionUser *user;
@@ -94,7 +101,9 @@ typedef struct Session {
         uint64_t n_refused;  /* records */
         uint64_t n_lost;     /* spans, updates, ends and logs that the client says it dropped */
         uint64_t n_lost_ends;
-        void *peer; /* the connection that speaks for it now, or NULL; ingest's */
+        SessionCursor *cursors; /* [ARENA_CHUNKS], as the journal knows them; NULL: never any */
+        void *peer;             /* the connection that speaks for it now, or NULL; ingest's */
+        void *arena; /* the ArenaReader of what its client writes to, or NULL; ingest's */
 
         List link; /* recorder.sessions */
 } Session;
@@ -133,5 +142,7 @@ void session_discharge(Session *session, size_t size);
 
 /* Sets a scope's bytes, replacing what the number meant before. */
 int session_set_scope(Session *session, uint64_t number, const SessionHold *hold);
+/* Passes over a chunk that no arena has. */
+int session_set_cursor(Session *session, uint32_t chunk, SessionCursor cursor);
 /* The bytes of an InstrumentationScope; NULL and 0 for a number that was never announced. */
 const uint8_t *session_scope(const Session *session, uint64_t number, size_t *sizep);
