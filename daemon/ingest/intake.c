@@ -3,25 +3,12 @@
 #include "daemon/ingest/intake.h"
 
 #include "daemon/base/error.h"
+#include "daemon/ingest/protocol.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-
-/* Whether the last block of a cut completes the pass. */
-typedef enum IntakeCompletes {
-        INTAKE_NEVER,
-        INTAKE_IF_EMPTY, /* if the socket holds nothing more */
-        INTAKE_ALWAYS,
-} IntakeCompletes;
-
-typedef struct IntakeCut {
-        size_t size; /* bytes still to be read */
-        uint16_t flags;
-        IntakeCompletes completes;
-        uint64_t now_unix_ns;
-} IntakeCut;
 
 void intake_init(Intake *intake, Recorder *recorder, int fd) {
         *intake = (Intake){.recorder = recorder, .fd = fd};
@@ -46,13 +33,18 @@ void intake_deinit(Intake *intake, Session *session) {
 static size_t intake_unread(const Intake *intake) {
         int n = 0;
 
+        if (intake->fd < 0)
+                return 0;
         return ioctl(intake->fd, FIONREAD, &n) == 0 && n > 0 ? (size_t)n : 0;
 }
 
 static bool intake_is_at_end(const Intake *intake) {
         char byte;
-        ssize_t n = recv(intake->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        ssize_t n;
 
+        if (intake->fd < 0)
+                return false;
+        n = recv(intake->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
         return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
@@ -168,48 +160,40 @@ static int intake_note(Intake *intake, const RecordHeader *header) {
         }
 }
 
-/* Finds the whole records among the bytes of a block; the start of one more is set aside. */
+/* Finds the whole records among the bytes of a block; block->size tells how many bytes they are. */
 static int intake_frame(Intake *intake, JournalBlock *block, size_t size) {
-        size_t at = 0;
         int r = 0;
 
-        while (at < size) {
+        block->size = 0;
+        while (!r && block->size < size) {
                 RecordHeader header;
 
-                r = record_frame(&header, block->records + at, size - at);
+                r = record_frame(&header, block->records + block->size, size - block->size);
+                if (r == RECORD_E_PARTIAL)
+                        return 0;
                 if (r) {
-                        if (r != RECORD_E_PARTIAL)
-                                intake->fault = record_error_text(r);
-                        break;
+                        intake->fault = record_error_text(r);
+                        return INTAKE_E_FAULT;
                 }
                 r = intake_note(intake, &header);
-                if (r)
-                        break;
-                at += record_stride(header.size);
-        }
-        block->size = at;
-        if (r < 0)
-                return error_trace(r);
-        if (intake->fault)
-                return INTAKE_E_FAULT;
-        if (at < size) {
-                intake->n_partials++;
-                r = buffer_append(&intake->partial, block->records + at, size - at);
+                if (!r)
+                        block->size += record_stride(header.size);
         }
         return error_trace(r);
 }
 
-/* Reads into a block, of which block->size bytes are to be taken, whatever is returned. */
-static int intake_fill(Intake *intake, JournalBlock *block, IntakeCut *cut) {
+/* Of a block that is filled, block->size bytes are to be taken, whatever is returned. */
+static int intake_fill_from_stream(Intake *intake, JournalBlock *block, size_t budget) {
         Buffer *partial = &intake->partial;
-        size_t size = cut->size, missing = intake_missing(intake), n = 0, fitting;
+        size_t size = intake->cut.stream_size, missing = intake_missing(intake), n = 0, fitting;
         int r, framed;
 
-        block->size = 0;
+        if (size > budget)
+                size = budget;
         if (!size)
                 return 0;
         if (partial->size && size < missing) {
-                cut->size = 0;
+                intake->cut.stream_size -= size;
                 return error_trace(intake_receive_partial(intake, &n, size));
         }
         if (size > JOURNAL_BLOCK_MAX - partial->size)
@@ -223,18 +207,56 @@ static int intake_fill(Intake *intake, JournalBlock *block, IntakeCut *cut) {
         if (partial->size)
                 memcpy(block->records, partial->data, partial->size);
         r = intake_receive(intake, &n, block->records + partial->size, size);
-        cut->size -= size;
+        intake->cut.stream_size -= size;
         n += partial->size;
         buffer_deinit(partial);
         framed = intake_frame(intake, block, n);
+        if (framed)
+                return error_trace(framed);
+        if (block->size < n) {
+                /* The start of one more record is set aside. */
+                intake->n_partials++;
+                framed = buffer_append(partial, block->records + block->size, n - block->size);
+        }
         return framed ? error_trace(framed) : r;
+}
+
+/* The next chunk that is not read up to the cut. */
+static int intake_fill_from_arena(Intake *intake, JournalBlock *block) {
+        ArenaReader *arena = intake->arena;
+        IntakeCut *cut = &intake->cut;
+        uint32_t chunk = 0;
+        size_t size;
+        int r;
+
+        while (cut->ends[chunk] <= arena->cursors[chunk].offset)
+                chunk++;
+        size = cut->ends[chunk] - arena->cursors[chunk].offset;
+        r = recorder_reserve(intake->recorder, block, size);
+        if (r)
+                return r < 0 ? error_trace(r) : INTAKE_E_FULL;
+        r = arena_reader_read(arena, chunk, cut->ends[chunk], block->records);
+        if (r)
+                return error_trace(r);
+        cut->arena_size -= size;
+        cut->ends[chunk] = 0;
+        intake->n_bytes += size;
+        block->source = chunk;
+        block->generation = arena->cursors[chunk].generation;
+        block->offset = arena->cursors[chunk].offset;
+        r = intake_frame(intake, block, size);
+        if (!r && block->size < size) {
+                intake->fault = record_error_text(RECORD_E_PARTIAL);
+                r = INTAKE_E_FAULT;
+        }
+        return error_trace(r);
 }
 
 static int intake_take(Intake *intake, Session *session, JournalBlock *block) {
         bool completes = block->flags & JOURNAL_PASS_END;
         int r;
 
-        if (!block->size) {
+        if (!block->size && block->source >= ARENA_CHUNKS) {
                 if (!completes || !(intake->open || recorder_session_unsettled(session)))
                         return 0;
                 r = recorder_reserve(intake->recorder, block, 0);
@@ -245,6 +267,8 @@ static int intake_take(Intake *intake, Session *session, JournalBlock *block) {
         if (r)
                 return error_trace(r);
         intake->open = !completes;
+        if (block->source < ARENA_CHUNKS)
+                arena_reader_recycle(intake->arena, block->source);
         return 0;
 }
 
@@ -256,70 +280,130 @@ static JournalBlock intake_block(const Session *session, uint64_t now_unix_ns) {
         };
 }
 
-static int intake_cut(Intake *intake, Session *session, IntakeCut *cut) {
-        int filled, taken = 0;
+/* ---- a cut ---- */
 
-        do {
-                JournalBlock block = intake_block(session, cut->now_unix_ns);
+static bool intake_is_quiet(const Intake *intake) {
+        return !intake_unread(intake) && !(intake->arena && arena_reader_has_news(intake->arena));
+}
 
-                filled = intake_fill(intake, &block, cut);
-                if (filled < 0 || filled == INTAKE_E_FULL)
-                        break;
-                block.flags = cut->flags;
-                if (!cut->size && (cut->completes == INTAKE_ALWAYS ||
-                                   (cut->completes == INTAKE_IF_EMPTY && !intake_unread(intake))))
-                        block.flags |= JOURNAL_PASS_END;
-                taken = intake_take(intake, session, &block);
-        } while (cut->size && !filled && !taken);
+/* The socket first: what was published before a FLUSH or BYE is then in the same cut. */
+static int intake_look(Intake *intake, bool second) {
+        IntakeCut *cut = &intake->cut;
+        size_t arena_size = 0;
+
+        cut->begun = false;
+        cut->stream_size = intake_unread(intake);
+        if (intake->arena && arena_reader_look(intake->arena, cut->ends, &arena_size)) {
+                intake->fault = "a word in its arena that no client may leave";
+                return INTAKE_E_FAULT;
+        }
+        cut->heard = cut->stream_size || (second && cut->heard);
+        cut->arena_size = arena_size;
+        cut->second = second;
+        cut->begun = true;
+        return 0;
+}
+
+static size_t intake_left(const Intake *intake) {
+        return intake->cut.stream_size + intake->cut.arena_size;
+}
+
+/* A block of the cut; the pass is complete with the last one of cut 2, or if that is empty. */
+static int intake_read_block(Intake *intake, Session *session, size_t *budgetp,
+                             uint64_t now_unix_ns) {
+        JournalBlock block = intake_block(session, now_unix_ns);
+        bool second = intake->cut.second;
+        size_t left = intake_left(intake), size;
+        int filled, taken;
+
+        if (intake->cut.arena_size)
+                filled = intake_fill_from_arena(intake, &block);
+        else
+                filled = intake_fill_from_stream(intake, &block, *budgetp);
+        if (filled < 0 || filled == INTAKE_E_FULL)
+                return error_trace(filled);
+        size = left - intake_left(intake);
+        *budgetp -= size < *budgetp ? size : *budgetp;
+        if (second)
+                block.flags |= JOURNAL_CUT_2;
+        if (!intake_left(intake) && (second || intake_is_quiet(intake)))
+                block.flags |= JOURNAL_PASS_END;
+        taken = intake_take(intake, session, &block);
+        return taken ? error_trace(taken) : filled;
+}
+
+static int intake_read_cut(Intake *intake, Session *session, size_t *budgetp,
+                           uint64_t now_unix_ns) {
+        int r;
+
+        do
+                r = intake_read_block(intake, session, budgetp, now_unix_ns);
+        while (!r && intake_left(intake) && *budgetp);
         intake_charge(intake, session);
-        return error_trace(taken ? taken : filled);
+        if (r)
+                return error_trace(r);
+        return intake_left(intake) ? INTAKE_E_OPEN : 0;
+}
+
+/* What the client says in the arena's header that it could not say, as a record. */
+static int intake_take_lost(Intake *intake, Session *session, uint64_t now_unix_ns) {
+        JournalBlock block = intake_block(session, now_unix_ns);
+        uint64_t lost[_ARENA_LOST_N];
+        int r;
+
+        if (!intake->arena || !arena_reader_lost(intake->arena, lost))
+                return 0;
+        r = recorder_reserve(intake->recorder, &block, PROTOCOL_LOST_MAX);
+        if (r)
+                return r < 0 ? error_trace(r) : INTAKE_E_FULL;
+        block.size = protocol_write_lost(block.records, lost);
+        r = intake_take(intake, session, &block);
+        if (!r)
+                arena_reader_counted(intake->arena, lost);
+        return error_trace(r);
 }
 
 /* ---- the pass ---- */
 
+static int intake_run(Intake *intake, Session *session, size_t *budgetp, uint64_t now_unix_ns) {
+        int r = 0;
+
+        if (!intake->cut.begun) {
+                r = intake_take_lost(intake, session, now_unix_ns);
+                if (!r)
+                        r = intake_look(intake, false);
+        }
+        if (!r)
+                r = intake_read_cut(intake, session, budgetp, now_unix_ns);
+        if (!r && !intake->cut.second && intake->open) {
+                r = intake_look(intake, true);
+                if (!r)
+                        r = intake_read_cut(intake, session, budgetp, now_unix_ns);
+        }
+        return error_trace(r);
+}
+
 int intake_pass(Intake *intake, Session *session, size_t *budgetp, uint64_t now_unix_ns) {
-        size_t size = intake_unread(intake), within = size < *budgetp ? size : *budgetp;
-        IntakeCut cut = {
-                .size = within,
-                .completes = within == size ? INTAKE_IF_EMPTY : INTAKE_NEVER,
-                .now_unix_ns = now_unix_ns,
-        };
         int r;
 
-        *budgetp -= within;
-        r = intake_cut(intake, session, &cut);
-        if (r)
-                return error_trace(r);
-        if (!size && intake_is_at_end(intake))
+        r = intake_run(intake, session, budgetp, now_unix_ns);
+        if (r == INTAKE_E_OPEN || r == INTAKE_E_FULL)
+                return r;
+        intake->cut.begun = false;
+        if (!r && !intake->cut.heard && intake_is_at_end(intake))
                 return INTAKE_E_END;
-        if (within < size)
-                return INTAKE_E_OPEN;
-        if (!intake->open)
-                return 0;
-        cut = (IntakeCut){
-                .size = intake_unread(intake),
-                .flags = JOURNAL_CUT_2,
-                .completes = INTAKE_ALWAYS,
-                .now_unix_ns = now_unix_ns,
-        };
-        if (cut.size > *budgetp)
-                return INTAKE_E_OPEN;
-        *budgetp -= cut.size;
-        return error_trace(intake_cut(intake, session, &cut));
+        return error_trace(r);
 }
 
 int intake_drain(Intake *intake, Session *session, uint64_t now_unix_ns) {
-        IntakeCut cut = {
-                .size = intake_unread(intake),
-                .completes = INTAKE_ALWAYS,
-                .now_unix_ns = now_unix_ns,
-        };
+        size_t budget = SIZE_MAX;
         int r;
 
-        r = intake_cut(intake, session, &cut);
+        intake->cut.begun = false;
+        r = intake_pass(intake, session, &budget, now_unix_ns);
         if (r)
                 return error_trace(r);
-        return intake_is_at_end(intake) ? INTAKE_E_END : 0;
+        return intake->fd < 0 || intake_is_at_end(intake) ? INTAKE_E_END : 0;
 }
 
 int intake_settle(Intake *intake, Session *session, uint64_t now_unix_ns) {

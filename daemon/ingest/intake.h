@@ -4,16 +4,17 @@
 /*
  * Intake
  *
- * The way from a stream socket into the journal. A pass takes what the socket held when it began
- * (cut 1), then what came meanwhile (cut 2), and is complete; the recorder closes only spans whose
- * END lies in cut 1, so that whatever was said before an END is in the span. Only whole records
- * enter the journal: the start of one waits in the connection's own buffer for the rest.
+ * The way from a client's socket and its arena into the journal. A pass takes what both held when
+ * it began (cut 1), then what came meanwhile (cut 2), and is complete; the recorder closes only
+ * spans whose END lies in cut 1, so that whatever was said before an END is in the span. Only whole
+ * records enter the journal: on the stream, the start of one waits in a buffer for the rest.
  *
- * Owns: the buffer.  Borrows: the socket, the Recorder.  Bound: a record, 256 KiB.  I/O: the
- * socket, never blocking.  Clock: passed in.
+ * Owns: the buffer.  Borrows: the socket, the arena, the Recorder.  Bound: a record, 256 KiB.  I/O:
+ * the socket and the arena, never blocking.  Clock: passed in.
  */
 
 #include "daemon/base/buffer.h"
+#include "daemon/ingest/arena-reader.h"
 #include "daemon/trace/recorder.h"
 
 enum {
@@ -27,9 +28,19 @@ enum {
 
 enum { INTAKE_FLUSHES_MAX = 1024 }; /* FLUSH in one pass */
 
+/* What is still to be read of the cut that a pass is at. */
+typedef struct IntakeCut {
+        bool begun, second;
+        bool heard; /* the socket held something */
+        size_t stream_size, arena_size;
+        uint32_t ends[ARENA_CHUNKS]; /* of what there is in each chunk */
+} IntakeCut;
+
 typedef struct Intake {
         Recorder *recorder;
-        int fd;
+        int fd;             /* -1: nothing comes by a socket */
+        ArenaReader *arena; /* or NULL */
+        IntakeCut cut;
         Buffer partial;       /* the start of a record, or of the HELLO until intake_greeted() */
         size_t charged_bytes; /* of it, to the session's user */
         uint64_t n_partials;  /* records so far that did not come in one piece */
@@ -47,9 +58,9 @@ void intake_deinit(Intake *intake, Session *session); /* NULL: it had none */
 int intake_hello(Intake *intake, const uint8_t **bodyp, size_t *sizep);
 void intake_greeted(Intake *intake);
 
-/* One pass of at most *budgetp bytes, which are taken off it. */
+/* A pass, or more of it: about *budgetp bytes, which are taken off it. */
 int intake_pass(Intake *intake, Session *session, size_t *budgetp, uint64_t now_unix_ns);
-/* All that the socket holds now, as a complete pass: nothing before it is still to come. */
+/* All that there is now, as a complete pass. INTAKE_E_END also where there is no socket. */
 int intake_drain(Intake *intake, Session *session, uint64_t now_unix_ns);
 /* Completes the pass without reading, and lets no END wait for another. */
 int intake_settle(Intake *intake, Session *session, uint64_t now_unix_ns);

@@ -4,7 +4,7 @@
 
 #include "daemon/base/log.h"
 #include "daemon/base/socket.h"
-#include "daemon/ingest/peer.h"
+#include "daemon/ingest/peer-arena.h"
 #include "daemon/ingest/process.h"
 
 #include <errno.h>
@@ -27,6 +27,8 @@ struct Listener {
         uv_poll_t poll;     /* of the socket */
         uv_timer_t pause;   /* until it is polled again */
         uv_poll_t watching; /* of host.watch */
+        uv_timer_t round;   /* until arenas are read again */
+        uv_idle_t at_once;  /* there is more in them: the loop does not sleep */
         unsigned n_open;    /* handles of its own, and peers, that are not closed yet */
         void (*closed)(void *user);
         void *user;
@@ -68,8 +70,10 @@ static const char *listener_refusal(Listener *listener, uint32_t uid) {
                 host->counters.refused_clients++;
                 return PEER_REFUSED;
         }
-        list_for_each (link, &host->peers)
-                n_of_uid += list_entry(link, Peer, link)->credentials.uid == uid;
+        list_for_each (link, &host->peers) {
+                const Peer *peer = list_entry(link, Peer, link);
+                n_of_uid += peer->fd >= 0 && peer->credentials.uid == uid;
+        }
         if (n_of_uid >= host->clients_per_uid) {
                 host->counters.refused_uid_clients++;
                 return PEER_REFUSED_UID;
@@ -124,6 +128,37 @@ static void listener_on_readable(uv_poll_t *poll, int status, int events) {
         }
 }
 
+/* ---- arenas ---- */
+
+static void listener_round(Listener *listener);
+
+static void listener_on_round(uv_timer_t *timer) {
+        listener_round(timer->data);
+}
+
+static void listener_on_idle(uv_idle_t *idle) {
+        listener_round(idle->data);
+}
+
+static void listener_round(Listener *listener) {
+        PeerArenaNext next = peer_arena_round(&listener->host);
+
+        if (next == PEER_ARENA_AT_ONCE)
+                uv_idle_start(&listener->at_once, listener_on_idle);
+        else
+                uv_idle_stop(&listener->at_once);
+        if (next == PEER_ARENA_LATER)
+                uv_timer_start(&listener->round, listener_on_round, PEER_ARENA_ROUND_MS, 0);
+}
+
+/* One has woken since the last round. */
+static void listener_start_rounds(Listener *listener) {
+        if (!list_is_empty(&listener->host.awake) &&
+            !uv_is_active((uv_handle_t *)&listener->round) &&
+            !uv_is_active((uv_handle_t *)&listener->at_once))
+                uv_timer_start(&listener->round, listener_on_round, PEER_ARENA_ROUND_MS, 0);
+}
+
 /* ---- sessions that are over ---- */
 
 static int listener_end_sessions(Listener *listener) {
@@ -164,6 +199,7 @@ bool listener_resume(Listener *listener) {
                 peer_turn(peer);
         }
         listener_check(listener, listener_end_sessions(listener));
+        listener_start_rounds(listener);
         return !list_is_empty(stalled) || !list_is_empty(&listener->host.watch.over);
 }
 
@@ -207,6 +243,7 @@ static void listener_close_handle(uv_handle_t *handle) {
 
 static void listener_close_peers(Listener *listener) {
         PeerHost *host = &listener->host;
+        RecorderView view;
         List waiting;
 
         /* Each has a turn while all are open: a HELLO may tell of a connection that is closed. */
@@ -226,6 +263,9 @@ static void listener_close_peers(Listener *listener) {
                 if (list_first(&host->peers) == &peer->link)
                         peer_close(peer); /* what could not be taken is lost */
         }
+        recorder_view(host->recorder, &view);
+        list_for_each (link, view.sessions)
+                peer_arena_drop(list_entry(link, Session, link));
 }
 
 void listener_close(Listener *listener, void (*closed)(void *user), void *user) {
@@ -233,6 +273,8 @@ void listener_close(Listener *listener, void (*closed)(void *user), void *user) 
         listener->user = user;
         listener_close_handle((uv_handle_t *)&listener->poll);
         listener_close_handle((uv_handle_t *)&listener->pause);
+        listener_close_handle((uv_handle_t *)&listener->round);
+        listener_close_handle((uv_handle_t *)&listener->at_once);
         close(listener->fd);
         socket_remove(listener->path);
         listener_close_peers(listener);
@@ -300,6 +342,12 @@ static int listener_start(Listener *listener) {
         uv_timer_init(host->loop, &listener->pause);
         listener->pause.data = listener;
         listener->n_open++;
+        uv_timer_init(host->loop, &listener->round);
+        listener->round.data = listener;
+        listener->n_open++;
+        uv_idle_init(host->loop, &listener->at_once);
+        listener->at_once.data = listener;
+        listener->n_open++;
         r = uv_poll_start(&listener->watching, UV_READABLE, listener_on_process_gone);
         if (r)
                 return error_origin(r);
@@ -328,11 +376,14 @@ int listener_open(Listener **listenerp, uv_loop_t *loop, Recorder *recorder,
                 .sink = options->sink,
                 .max_clients = options->max_clients,
                 .clients_per_uid = options->clients_per_uid,
+                .arenas = arena_reader_is_possible(),
+                .arena_bytes_per_uid = options->arena_bytes_per_uid,
                 .patience_ms = options->patience_ms ? options->patience_ms : LISTENER_PATIENCE_MS,
                 .closed = listener_on_peer_closed,
         };
         list_init(&listener->host.peers);
         list_init(&listener->host.stalled);
+        list_init(&listener->host.awake);
         listener_raise_descriptors();
         r = listener_socket(listener, options);
         if (r)

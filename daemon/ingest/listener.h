@@ -33,7 +33,8 @@ typedef struct ListenerOptions {
         const char *group; /* or NULL: the daemon's own */
         unsigned max_clients;
         unsigned clients_per_uid;
-        unsigned patience_ms; /* for a HELLO, and for the rest of a record; 0: 10 s */
+        size_t arena_bytes_per_uid; /* beyond it clients use the socket alone */
+        unsigned patience_ms;       /* for a HELLO, and for the rest of a record; 0: 10 s */
         ErrorSink sink;
 } ListenerOptions;
 
@@ -46,6 +47,8 @@ typedef struct ListenerOptions {
         X(hung_up_partial, "connections ended: half a record, then silence")                       \
         X(hung_up_hello, "connections ended: no HELLO in time, or one that breaks a rule")         \
         X(hung_up_unread, "connections ended: the client does not read its answers")               \
+        X(refused_arenas,                                                                          \
+          "arenas refused: the user has its share already, or the system gave none")               \
         X(resumed, "sessions gone on with by their token")                                         \
         X(bytes, "bytes received")
 

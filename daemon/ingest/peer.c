@@ -4,6 +4,7 @@
 
 #include "daemon/base/error.h"
 #include "daemon/base/log.h"
+#include "daemon/ingest/peer-arena.h"
 #include "daemon/ingest/process.h"
 #include "daemon/ingest/protocol.h"
 
@@ -15,8 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#define PEER_UNREAD "answers are not read"
+
 enum {
-        PEER_TURN_MAX = 1024 * 1024, /* bytes from one stream before others have their turn */
+        PEER_TURN_MAX = 1024 * 1024, /* bytes from one client before others have their turn */
         PEER_LOG_PAUSE_MS = 1000,
 };
 
@@ -45,16 +48,49 @@ static bool peer_send(int fd, const Buffer *records) {
 static int peer_answer(Peer *peer, const Buffer *records) {
         if (peer_send(peer->fd, records))
                 return 0;
-        return peer_fault(peer, &peer->host->counters.hung_up_unread, "answers are not read");
+        return peer_fault(peer, &peer->host->counters.hung_up_unread, PEER_UNREAD);
 }
 
-static int peer_welcome(Peer *peer) {
+/* Whether all of it fits, with a descriptor beside it. */
+static bool peer_send_with(int fd, const Buffer *record, int beside) {
+        struct iovec part = {.iov_base = record->data, .iov_len = record->size};
+        union {
+                struct cmsghdr header;
+                char room[CMSG_SPACE(sizeof beside)];
+        } control = {0};
+        struct msghdr message = {
+                .msg_iov = &part,
+                .msg_iovlen = 1,
+                .msg_control = &control,
+                .msg_controllen = sizeof control,
+        };
+        ssize_t n;
+
+        control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof beside),
+                                          .cmsg_level = SOL_SOCKET,
+                                          .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.header), &beside, sizeof beside);
+        n = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        return n < 0 ? errno != EAGAIN && errno != ENOBUFS : (size_t)n == record->size;
+}
+
+/* `hello_arena`: the client asks for one. It goes on with the one it has, or gets one. */
+static int peer_welcome(Peer *peer, bool hello_arena) {
+        bool had = peer->session->arena;
         Buffer record = BUFFER_NULL;
         int r;
 
-        r = protocol_put_welcome(&record, peer->session->token);
+        r = hello_arena ? peer_arena_get(peer) : 0;
+        peer->intake.arena = peer->session->arena;
+        hello_arena = hello_arena && peer->intake.arena;
         if (!r)
+                r = protocol_put_welcome(&record, peer->session->token, hello_arena);
+        if (!r && hello_arena && !had) {
+                if (!peer_send_with(peer->fd, &record, peer->intake.arena->fd))
+                        r = peer_fault(peer, &peer->host->counters.hung_up_unread, PEER_UNREAD);
+        } else if (!r) {
                 r = peer_answer(peer, &record);
+        }
         buffer_deinit(&record);
         return error_trace(r);
 }
@@ -107,20 +143,28 @@ static void peer_close_pidfd(Peer *peer) {
 }
 
 /* `why` is told to the client, unless it is NULL. */
+static void peer_disconnect(Peer *peer, const char *why) {
+        if (peer->fd < 0)
+                return;
+        uv_close((uv_handle_t *)&peer->poll, peer_handle_closed);
+        if (why)
+                peer_refuse(peer->fd, why);
+        else
+                close(peer->fd);
+        peer->fd = peer->intake.fd = -1;
+        peer->host->counters.n_clients--;
+}
+
 static void peer_close_saying(Peer *peer, const char *why) {
         intake_deinit(&peer->intake, peer->session);
         if (peer->session)
                 peer->session->peer = NULL;
         peer->session = NULL;
-        peer->host->counters.n_clients--;
         list_unlink(&peer->link);
         list_unlink(&peer->stalled_link);
-        uv_close((uv_handle_t *)&peer->poll, peer_handle_closed);
+        list_unlink(&peer->awake_link);
         uv_close((uv_handle_t *)&peer->timer, peer_handle_closed);
-        if (why)
-                peer_refuse(peer->fd, why);
-        else
-                close(peer->fd);
+        peer_disconnect(peer, why);
         peer_close_pidfd(peer);
 }
 
@@ -128,7 +172,19 @@ void peer_close(Peer *peer) {
         peer_close_saying(peer, NULL);
 }
 
-/* Closes; the session is over if it has said so, or ends with its connection. */
+/* The session is over if it has said so, or ends with its connection. */
+static bool peer_is_over(Peer *peer) {
+        Watch *watch = &peer->host->watch;
+
+        if (peer->intake.said_bye)
+                watch_over(watch, peer->session, SESSION_SAID_BYE);
+        else if (!watch_has_process(watch, peer->session))
+                watch_over(watch, peer->session, SESSION_EXITED);
+        return !watch_is_alive(watch, peer->session);
+}
+
+/* Closes. Another may read on the arena of a session that is not over, unless it is told why not.
+ */
 static int peer_leave(Peer *peer, const char *why) {
         Watch *watch = &peer->host->watch;
         Session *session = peer->session;
@@ -136,13 +192,13 @@ static int peer_leave(Peer *peer, const char *why) {
         int r = 0;
 
         if (session) {
-                r = intake_settle(&peer->intake, session, now);
+                if (why || peer_is_over(peer))
+                        peer_arena_drop(session);
+                /* Where an arena is read on, what came before an END may still be in it. */
+                if (!session->arena)
+                        r = intake_settle(&peer->intake, session, now);
                 if (!r)
                         r = peer_answer_flushes(peer);
-                if (peer->intake.said_bye)
-                        watch_over(watch, session, SESSION_SAID_BYE);
-                else if (!watch_has_process(watch, session))
-                        watch_over(watch, session, SESSION_EXITED);
         }
         peer_close_saying(peer, why);
         if (r < 0)
@@ -181,9 +237,27 @@ static void peer_start_timer(Peer *peer);
 static void peer_stall(Peer *peer) {
         if (!list_is_empty(&peer->stalled_link))
                 return;
-        uv_poll_stop(&peer->poll);
+        if (peer->fd >= 0)
+                uv_poll_stop(&peer->poll);
         uv_timer_stop(&peer->timer);
+        list_unlink(&peer->awake_link);
         list_append(&peer->host->stalled, &peer->stalled_link);
+}
+
+/* The connection is gone; its arena is read on, or to the end. */
+static int peer_lose_connection(Peer *peer) {
+        int r;
+
+        if (peer_is_over(peer))
+                return error_trace(peer_finish(peer));
+        r = peer_answer_flushes(peer);
+        if (r < 0)
+                return error_trace(r);
+        peer_disconnect(peer, NULL);
+        buffer_deinit(&peer->intake.partial);
+        uv_timer_stop(&peer->timer);
+        peer_arena_wake(peer);
+        return 0;
 }
 
 /* A HELLO, and a record that has begun, must be whole in time; once it may be read at all. */
@@ -198,12 +272,14 @@ static void peer_set_timer(Peer *peer) {
         peer->timed_partial = peer->intake.n_partials;
 }
 
+static void peer_count_bytes(Peer *peer) {
+        peer->host->counters.bytes += peer->intake.n_bytes;
+        peer->intake.n_bytes = 0;
+}
+
 /* The peer may be closed in here. INTAKE_E_FULL: it is stalled. */
 static int peer_after(Peer *peer, int r) {
-        PeerHost *host = peer->host;
-
-        host->counters.bytes += peer->intake.n_bytes;
-        peer->intake.n_bytes = 0;
+        peer_count_bytes(peer);
         if (r < 0)
                 return error_trace(r);
         if (r == INTAKE_E_FULL) {
@@ -216,12 +292,16 @@ static int peer_after(Peer *peer, int r) {
                 return error_trace(r);
         if (r == INTAKE_E_FAULT)
                 return error_trace(peer_hang_up(peer, peer->fault_counter, peer->intake.fault));
+        list_unlink(&peer->stalled_link);
+        if (r == INTAKE_E_END && peer->intake.arena)
+                return error_trace(peer_lose_connection(peer));
         if (r == INTAKE_E_END || (r == 0 && peer->intake.said_bye))
                 return error_trace(peer_leave(peer, NULL));
         peer_set_timer(peer);
-        list_unlink(&peer->stalled_link);
+        if (peer->intake.arena)
+                peer_arena_wake(peer);
         /* It was stalled; or libuv has stopped it: the client closed with answers unread. */
-        if (!uv_is_active((uv_handle_t *)&peer->poll))
+        if (peer->fd >= 0 && !uv_is_active((uv_handle_t *)&peer->poll))
                 return error_trace(peer_start_poll(peer));
         return 0;
 }
@@ -243,7 +323,10 @@ static int peer_supersede(Peer *peer) {
                     !process_is_same(&other->credentials, &peer->credentials))
                         continue;
                 r = intake_drain(&other->intake, other->session, peer_now_unix_ns());
-                r = peer_after(other, r);
+                if (r == INTAKE_E_END)
+                        r = peer_leave(other, NULL);
+                else
+                        r = peer_after(other, r);
                 if (r)
                         return error_trace(r);
         }
@@ -329,7 +412,7 @@ static int peer_greet(Peer *peer) {
         if (r)
                 return error_trace(r);
         intake_greeted(&peer->intake);
-        return error_trace(peer_welcome(peer));
+        return error_trace(peer_welcome(peer, hello.arena));
 }
 
 /* ---- reading ---- */
@@ -345,7 +428,8 @@ static int peer_read(Peer *peer) {
         }
         do
                 r = intake_pass(&peer->intake, peer->session, &budget, peer_now_unix_ns());
-        while (!r && recorder_session_unsettled(peer->session));
+        /* An arena has its next pass soon, and until then more of what is said. */
+        while (!r && !peer->intake.arena && recorder_session_unsettled(peer->session));
         return error_trace(r);
 }
 
@@ -365,7 +449,10 @@ int peer_finish(Peer *peer) {
                 r = intake_drain(&peer->intake, peer->session, peer_now_unix_ns());
         else
                 r = peer_read(peer);
-        return error_trace(peer_after(peer, r == 0 || r == INTAKE_E_OPEN ? INTAKE_E_END : r));
+        if (r < 0 || r == INTAKE_E_FULL || r == INTAKE_E_FAULT)
+                return error_trace(peer_after(peer, r));
+        peer_count_bytes(peer);
+        return error_trace(peer_leave(peer, NULL));
 }
 
 static void peer_on_readable(uv_poll_t *poll, int status, int events) {
@@ -399,26 +486,51 @@ static void peer_start_timer(Peer *peer) {
         uv_timer_start(&peer->timer, peer_on_timer, peer->host->patience_ms, 0);
 }
 
-int peer_open(PeerHost *host, int fd, int pidfd, const SessionCredentials *credentials) {
+static int peer_new(Peer **peerp, PeerHost *host, int fd, const SessionCredentials *credentials) {
         Peer *peer = calloc(1, sizeof *peer);
-        int r;
 
         if (!peer)
                 return error_origin(-ENOMEM);
-        *peer = (Peer){.host = host, .fd = fd, .pidfd = pidfd, .credentials = *credentials};
+        *peer = (Peer){.host = host, .fd = fd, .pidfd = -1, .credentials = *credentials};
         peer->fault_counter = &host->counters.hung_up_protocol;
         intake_init(&peer->intake, host->recorder, fd);
-        r = uv_poll_init(host->loop, &peer->poll, fd);
-        if (r) {
-                free(peer);
-                return error_origin(r);
-        }
         uv_timer_init(host->loop, &peer->timer);
         peer->poll.data = peer->timer.data = peer;
-        peer->n_handles = 2;
+        peer->n_handles = 1;
         list_append(&host->peers, &peer->link);
         list_init(&peer->stalled_link);
+        list_init(&peer->awake_link);
+        *peerp = peer;
+        return 0;
+}
+
+int peer_open(PeerHost *host, int fd, int pidfd, const SessionCredentials *credentials) {
+        Peer *peer;
+        int r;
+
+        r = peer_new(&peer, host, fd, credentials);
+        if (r)
+                return error_trace(r);
+        peer->pidfd = pidfd;
+        r = uv_poll_init(host->loop, &peer->poll, fd);
+        if (r)
+                return error_origin(r);
+        peer->n_handles++;
         host->counters.n_clients++;
         peer_start_timer(peer);
         return error_trace(peer_start_poll(peer));
+}
+
+int peer_open_without(PeerHost *host, Session *session) {
+        Peer *peer;
+        int r;
+
+        r = peer_new(&peer, host, -1, &session->credentials);
+        if (r)
+                return error_trace(r);
+        peer->session = session;
+        peer->intake.arena = session->arena;
+        session->peer = peer;
+        peer_arena_wake(peer);
+        return 0;
 }

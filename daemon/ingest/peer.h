@@ -6,7 +6,9 @@
  *
  * One connection of a client: HELLO and WELCOME, then records until either side hangs up. It speaks
  * for at most one session, which outlives it. What the client may not send ends the connection with
- * an ERROR that says why, after all before it was taken, and nothing else.
+ * an ERROR that says why, after all before it was taken, and nothing else. A session with an arena
+ * keeps a peer when its connection is gone: the arena is read on until a new one comes, or the
+ * process goes.
  *
  * Owns: its descriptors and uv handles.  Borrows: the host.  Bound: the start of one record, 256
  * KiB, and 1024 answers.
@@ -38,12 +40,15 @@ typedef struct PeerHost {
         unsigned n_unlogged;
         List peers;   /* Peer.link */
         List stalled; /* Peer.stalled_link: the journal had no room, oldest first */
+        List awake;   /* Peer.awake_link: arenas that are read every few milliseconds */
+        bool arenas;  /* they are offered */
+        size_t arena_bytes_per_uid;
         void (*closed)(struct PeerHost *host); /* the memory of one peer is free */
 } PeerHost;
 
 struct Peer {
         PeerHost *host;
-        int fd;
+        int fd;    /* -1: the connection is gone, the arena is read on */
         int pidfd; /* until a session takes it; or -1 */
         SessionCredentials credentials;
         Session *session; /* NULL before the HELLO; its `peer` is this */
@@ -55,18 +60,22 @@ struct Peer {
         uv_timer_t timer;
         List link;
         List stalled_link;
+        List awake_link;
+        unsigned n_quiet; /* rounds without anything new in the arena */
 };
 
 uint64_t peer_now_unix_ns(void);
 
 /* Takes both descriptors. */
 int peer_open(PeerHost *host, int fd, int pidfd, const SessionCredentials *credentials);
+/* Reads on the arena of a session whose connection is gone. */
+int peer_open_without(PeerHost *host, Session *session);
 /* Tells a client that is not let in why, and closes the descriptor. */
 void peer_refuse(int fd, const char *why);
 
 /* Reads what may be read in one turn; it may be closed in here, or stall for want of room. */
 void peer_turn(Peer *peer);
-/* Takes what the socket holds, then closes. INTAKE_E_FULL: no room, it is stalled. */
+/* Takes what the socket and the arena hold, then closes. INTAKE_E_FULL: no room, it is stalled. */
 int peer_finish(Peer *peer);
 /* Closes, whatever the socket holds. Its session stays as it is. */
 void peer_close(Peer *peer);

@@ -10,9 +10,14 @@
 enum {
         PROTOCOL_HELLO_VERSION = 1, /* field numbers of catena.v1 */
         PROTOCOL_HELLO_TOKEN = 3,
+        PROTOCOL_HELLO_ARENA = 5,
         PROTOCOL_WELCOME_VERSION = 1,
         PROTOCOL_WELCOME_TOKEN = 2,
+        PROTOCOL_WELCOME_ARENA = 4,
         PROTOCOL_ERROR_MESSAGE = 1,
+        PROTOCOL_LOST_STARTS = 1, /* the others behind it, in ArenaLost's order */
+        PROTOCOL_LOST_REASON = 5,
+        PROTOCOL_LOST_ARENA_FULL = 3,
         PROTOCOL_BODY_MAX = 256,
 };
 
@@ -28,6 +33,8 @@ int protocol_read_hello(ProtocolHello *hellop, const uint8_t *body, size_t size)
                 } else if (field.number == PROTOCOL_HELLO_TOKEN && field.wire == PB_BYTES) {
                         hello.token = field.data;
                         token_size = field.size;
+                } else if (field.number == PROTOCOL_HELLO_ARENA && field.wire == PB_VARINT) {
+                        hello.arena = field.value;
                 }
         }
         if (reader.failed)
@@ -55,6 +62,23 @@ const char *protocol_error_text(int error) {
         }
 }
 
+size_t protocol_write_lost(uint8_t *data, const uint64_t lost[_ARENA_LOST_N]) {
+        PbWriter writer =
+                pb_writer(data + RECORD_HEADER_SIZE, PROTOCOL_LOST_MAX - RECORD_HEADER_SIZE);
+        RecordHeader header = {.type = RECORD_LOST};
+        size_t stride;
+
+        for (uint32_t i = 0; i < _ARENA_LOST_N; i++)
+                if (lost[i])
+                        pb_put_varint(&writer, PROTOCOL_LOST_STARTS + i, lost[i]);
+        pb_put_varint(&writer, PROTOCOL_LOST_REASON, PROTOCOL_LOST_ARENA_FULL);
+        header.size = (uint32_t)(writer.at - data);
+        stride = record_stride(header.size);
+        memset(writer.at, 0, stride - header.size);
+        record_header_write(data, &header);
+        return stride;
+}
+
 static int protocol_put(Buffer *out, RecordType type, uint64_t id, const uint8_t *body,
                         size_t size) {
         RecordHeader header = {
@@ -77,13 +101,15 @@ static int protocol_put(Buffer *out, RecordType type, uint64_t id, const uint8_t
         return 0;
 }
 
-int protocol_put_welcome(Buffer *out, const uint8_t *token) {
+int protocol_put_welcome(Buffer *out, const uint8_t *token, bool arena) {
         uint8_t body[PROTOCOL_BODY_MAX];
         PbWriter writer = pb_writer(body, sizeof body);
 
         pb_put_varint(&writer, PROTOCOL_WELCOME_VERSION, RECORD_VERSION);
         pb_put_bytes(&writer, PROTOCOL_WELCOME_TOKEN, token, RECORD_TOKEN_SIZE);
         /* recording: RECORDING_SAMPLED is the default, 0 */
+        if (arena)
+                pb_put_varint(&writer, PROTOCOL_WELCOME_ARENA, true);
         return protocol_put(out, RECORD_WELCOME, 0, body, (size_t)(writer.at - body));
 }
 

@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * What a connection begins with, and what the daemon says on it
+ * What a connection begins with, and what the daemon says on it or in its client's stead
  *
  * Of a HELLO only the version and the token are read here; the rest is the recorder's.
  *
@@ -10,11 +10,15 @@
  */
 
 #include "daemon/base/buffer.h"
+#include "proto/arena.h"
 #include "proto/record.h"
+
+#include <stdbool.h>
 
 typedef struct ProtocolHello {
         uint32_t version;
         const uint8_t *token; /* RECORD_TOKEN_SIZE bytes in the body; NULL: a new session */
+        bool arena;           /* it would write to one */
 } ProtocolHello;
 
 enum {
@@ -28,7 +32,12 @@ enum {
 int protocol_read_hello(ProtocolHello *hellop, const uint8_t *body, size_t size);
 const char *protocol_error_text(int error);
 
+enum { PROTOCOL_LOST_MAX = 96 };
+
+/* Writes a LOST for an arena's counts, of at most PROTOCOL_LOST_MAX bytes; returns how many. */
+size_t protocol_write_lost(uint8_t *data, const uint64_t lost[_ARENA_LOST_N]);
+
 /* Each appends a record. */
-int protocol_put_welcome(Buffer *out, const uint8_t *token);
+int protocol_put_welcome(Buffer *out, const uint8_t *token, bool arena);
 int protocol_put_flushed(Buffer *out, uint64_t id); /* level: journaled */
 int protocol_put_error(Buffer *out, const char *text);
