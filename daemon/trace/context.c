@@ -95,6 +95,7 @@ int context_get(Context **contextp, Session *session, uint32_t number) {
                 context->number = number;
                 fragments_init(&context->fragments);
                 list_append(&session->all_contexts, &context->link);
+                list_init(&context->pending_link);
                 session_charge(session, sizeof *context);
         }
         *contextp = context;
@@ -114,7 +115,7 @@ static void context_forget_attributes(Context *context) {
 void context_settle(Context *context) {
         Session *session = context->session;
 
-        if (context->n_objects || session->replayed)
+        if (context->n_objects || session->replayed || !list_is_empty(&context->pending_link))
                 return;
         if (context->known && !context->ended && session->state == SESSION_ALIVE)
                 return;
@@ -313,14 +314,31 @@ static int context_tell_checkpoints(Context *context, Chains *chains,
         return r ? error_trace(r) : 0;
 }
 
+/* A START stands before what was read of the context already. */
+static int context_add_start(Context *context, const Fragment *start) {
+        Fragments *fragments = &context->fragments;
+        int r;
+
+        if (context->known)
+                fragments_deinit(fragments, context->session);
+        r = fragments_add(fragments, context->session, start);
+        if (r)
+                return error_trace(r);
+        memmove(fragments->list + 1, fragments->list,
+                (fragments->n_fragments - 1) * sizeof *fragments->list);
+        fragments->list[0] = *start;
+        return 0;
+}
+
 int context_start(Context *context, Chains *chains, const Fragment *fragment) {
         Catena__V1__Context *message = NULL;
         int r;
 
-        fragments_deinit(&context->fragments, context->session);
+        r = context_add_start(context, fragment);
         context->known = true;
+        if (context->ended)
+                context->end_unix_ns = 0;
         context->ended = false;
-        r = fragments_add(&context->fragments, context->session, fragment);
         if (!r)
                 r = context_unpack(context, &message);
         if (!r)
@@ -340,7 +358,7 @@ int context_update(Context *context, Chains *chains, const Fragment *fragment) {
         int r;
 
         r = fragments_add(&context->fragments, context->session, fragment);
-        if (r)
+        if (r || !context->known)
                 return error_trace(r);
         added = catena__v1__context__unpack(NULL, fragment->hold.size, data);
         if (!added)
@@ -359,7 +377,27 @@ int context_update(Context *context, Chains *chains, const Fragment *fragment) {
         return r ? error_trace(r) : 0;
 }
 
+void context_set_pending(Context *context, bool second_cut) {
+        list_unlink(&context->pending_link);
+        context->second_cut = second_cut;
+        list_append(&context->session->pending_contexts, &context->pending_link);
+}
+
+void context_pass_end(Context *context, Chains *chains) {
+        if (context->second_cut) {
+                context->second_cut = false;
+                return;
+        }
+        list_unlink(&context->pending_link);
+        if (!context->known)
+                fragments_deinit(&context->fragments, context->session);
+        else if (context->end_unix_ns && !context->ended)
+                context_end(context, chains, context->end_unix_ns);
+        context_settle(context);
+}
+
 void context_end(Context *context, Chains *chains, uint64_t end_unix_ns) {
+        list_unlink(&context->pending_link);
         context->ended = true;
         chains_context_end(chains, &context->chain, end_unix_ns);
 }

@@ -21,7 +21,9 @@ struct Context {
         uint32_t number;
         bool known; /* its START has been seen */
         bool ended;
-        size_t n_objects; /* spans and logs that name it */
+        uint64_t end_unix_ns; /* its END has been read; 0: not yet */
+        bool second_cut;      /* what made it pending came after the first cut */
+        size_t n_objects;     /* spans and logs that name it */
         Fragments fragments;
 
         /* What its spans carry of it: encoded attributes of a Span, made when it is announced. */
@@ -33,6 +35,7 @@ struct Context {
 
         ChainContext *chain; /* or NULL */
         List link;           /* session.all_contexts */
+        List pending_link;   /* session.pending_contexts */
 };
 
 /* Whether a Context's bytes may be taken: strings, ids, tags. 0 or VALIDATE_E_*. */
@@ -40,12 +43,16 @@ int context_validate(const uint8_t *data, size_t size);
 
 /* The context of that number, made if there is none. */
 int context_get(Context **contextp, Session *session, uint32_t number);
-/* Frees it when nothing needs it: over (or its session is), and no objects. */
+/* Frees it when nothing needs it: over (or its session is), not pending, and no objects. */
 void context_settle(Context *context);
 
-/* A START: replaces what it was. */
+/* A START: replaces what it was, but not what was read of it before, while it was not known. */
 int context_start(Context *context, Chains *chains, const Fragment *fragment);
 int context_update(Context *context, Chains *chains, const Fragment *fragment);
+/* It waits for the end of its pass: with an END, or for a START. */
+void context_set_pending(Context *context, bool second_cut);
+/* That is there: it is ended; or there is no START, and what was read of it is dropped. */
+void context_pass_end(Context *context, Chains *chains);
 void context_end(Context *context, Chains *chains, uint64_t end_unix_ns);
 /* The context's fragments, merged into one elsewhere: takes that one's place. */
 int context_move(Context *context, const Fragment *fragment);

@@ -197,8 +197,11 @@ static int recorder_read_session_end(Recorder *recorder, const RecorderRecord *r
         }
         list_for_each_safe (link, &session->all_contexts) {
                 Context *context = list_entry(link, Context, link);
+                list_unlink(&context->pending_link);
                 if (!context->ended)
-                        context_end(context, recorder->chains, record->time_unix_ns);
+                        context_end(context, recorder->chains,
+                                    context->end_unix_ns ? context->end_unix_ns
+                                                         : record->time_unix_ns);
                 context_settle(context);
         }
         recorder_settle_session(recorder, session);

@@ -154,8 +154,8 @@ static int recorder_read_span(Recorder *recorder, Session *session, const Record
 }
 
 int recorder_read_cursor(Session *session, const JournalBlock *block) {
-        return error_trace(session_set_cursor(
-                session, block->source, (SessionCursor){block->generation, block->offset}));
+        return error_trace(session_set_cursor(session, block->source,
+                                              (SessionCursor){block->generation, block->offset}));
 }
 
 int recorder_read_pass_end(Recorder *recorder, Session *session, uint64_t time_unix_ns) {
@@ -175,6 +175,8 @@ int recorder_read_pass_end(Recorder *recorder, Session *session, uint64_t time_u
                 if (r)
                         return error_trace(r);
         }
+        list_for_each_safe (link, &session->pending_contexts)
+                context_pass_end(list_entry(link, Context, pending_link), recorder->chains);
         return 0;
 }
 
@@ -228,15 +230,11 @@ static int recorder_read_context(Recorder *recorder, Session *session,
         Context *context;
         int r;
 
-        context = map_find(&session->contexts, record->header.context);
-        if (!context || !context->known || context->ended) {
-                /* Only a START announces; anything else is of a context that is gone. */
-                if (!(record->header.flags & RECORD_START))
-                        return 0;
-                r = context_get(&context, session, record->header.context);
-                if (r)
-                        return error_trace(r);
-        }
+        r = context_get(&context, session, record->header.context);
+        if (r)
+                return error_trace(r);
+        if (context->ended && !(record->header.flags & RECORD_START))
+                return 0; /* only a START announces anew */
         n_left_out = record->header.flags & RECORD_START ? 0 : context->n_left_out;
         if (record->header.flags & RECORD_START)
                 r = context_start(context, recorder->chains, &fragment);
@@ -246,9 +244,13 @@ static int recorder_read_context(Recorder *recorder, Session *session,
                 return error_trace(r);
         if (!(record->header.flags & RECORD_SNAPSHOT))
                 recorder->counters.over_limit += context->n_left_out - n_left_out;
-        if (record->header.flags & RECORD_END) {
+        if (record->header.flags & RECORD_END)
+                context->end_unix_ns = record->time_unix_ns;
+        if ((record->header.flags & RECORD_END) && (record->header.flags & RECORD_SNAPSHOT)) {
                 context_end(context, recorder->chains, record->time_unix_ns);
                 context_settle(context);
+        } else if ((record->header.flags & RECORD_END) || !context->known) {
+                context_set_pending(context, record->block_flags & JOURNAL_CUT_2);
         }
         return 0;
 }

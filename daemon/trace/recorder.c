@@ -46,6 +46,8 @@ static void recorder_free_session(Recorder *recorder, Session *session) {
         list_for_each_safe (link, &session->open)
                 span_free(list_entry(link, Span, object.link));
         session->state = SESSION_EXITED;
+        list_for_each_safe (link, &session->pending_contexts)
+                list_unlink(link);
         list_for_each_safe (link, &session->all_contexts)
                 context_settle(list_entry(link, Context, link));
         session->n_open = session->n_closed = 0;
@@ -306,7 +308,7 @@ int recorder_take(Recorder *recorder, Session *session, JournalBlock *block) {
         if (r)
                 return error_trace(r);
         if (block->flags & JOURNAL_PASS_END) {
-                if (!to && block->source >= ARENA_CHUNKS && list_is_empty(&session->pending))
+                if (!to && block->source >= ARENA_CHUNKS && !recorder_session_unsettled(session))
                         return 0; /* nothing to write down, nothing to close */
                 r = recorder_read_pass_end(recorder, session, block->time_unix_ns);
                 if (r)
@@ -317,7 +319,7 @@ int recorder_take(Recorder *recorder, Session *session, JournalBlock *block) {
 }
 
 bool recorder_session_unsettled(const Session *session) {
-        return !list_is_empty(&session->pending);
+        return !list_is_empty(&session->pending) || !list_is_empty(&session->pending_contexts);
 }
 
 /* ---- batches ---- */

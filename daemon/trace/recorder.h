@@ -145,7 +145,7 @@ size_t recorder_fitting(const Recorder *recorder, size_t size);
  * Of an arena's chunk, the session remembers how far it was read.
  */
 int recorder_take(Recorder *recorder, Session *session, JournalBlock *block);
-/* Whether the session has spans whose END waits for another pass, and so needs an empty one. */
+/* Whether the session has ENDs that wait for the end of a pass, and so needs an empty one. */
 bool recorder_session_unsettled(const Session *session);
 
 /* ---- batches ---- */

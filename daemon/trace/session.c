@@ -333,6 +333,7 @@ int session_new(Session **sessionp, const SessionOptions *options, JournalPositi
         list_init(&session->all_contexts);
         list_init(&session->open);
         list_init(&session->pending);
+        list_init(&session->pending_contexts);
         list_init(&session->link);
         session_charge(session, sizeof *session);
         session->hold = session_own_hold(position, size);

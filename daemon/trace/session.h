@@ -94,8 +94,9 @@ typedef struct Session {
         Map spans;          /* span key -> Span, from the first fragment to the delivery */
         List open;          /* Span.object.link: not closed, oldest first */
         List pending;       /* Span.pending_link: without a START, or with an END to be settled */
-        size_t n_open;      /* started, not closed */
-        size_t n_closed;    /* spans and logs that are not delivered yet */
+        List pending_contexts; /* Context.pending_link: the same of contexts */
+        size_t n_open;         /* started, not closed */
+        size_t n_closed;       /* spans and logs that are not delivered yet */
 
         uint64_t n_accepted; /* spans */
         uint64_t n_refused;  /* records */

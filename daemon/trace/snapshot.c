@@ -217,11 +217,11 @@ static int snapshot_context(SnapshotRun *run, Context *context) {
         PbWriter body;
         int r;
 
-        if (!fragments_touch(fragments, run->first, run->end))
-                return 0;
+        if (!context->known || !fragments_touch(fragments, run->first, run->end))
+                return 0; /* what waits for a START is dropped soon without one */
         if (run->measures)
                 return snapshot_measure(run, fragments->n_bytes);
-        header.flags = RECORD_START | (context->ended ? RECORD_END : 0);
+        header.flags = RECORD_START | (context->end_unix_ns ? RECORD_END : 0);
         r = snapshot_begin(run, context->session->number, &header, fragments->n_bytes, &body,
                            &position);
         if (r)

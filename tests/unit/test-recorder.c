@@ -87,6 +87,66 @@ START_TEST(a_start_may_come_after_the_end) {
 }
 END_TEST
 
+static void say_context_tag(uint32_t number, const char *key, const char *text) {
+        Catena__V1__Context context = CATENA__V1__CONTEXT__INIT;
+        Opentelemetry__Proto__Common__V1__AnyValue value =
+                OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__INIT;
+        Opentelemetry__Proto__Common__V1__KeyValue
+                pair = OPENTELEMETRY__PROTO__COMMON__V1__KEY_VALUE__INIT,
+                *pairs = &pair;
+
+        value.value_case = OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_STRING_VALUE;
+        value.string_value = (char *)text;
+        pair.key = (char *)key;
+        pair.value = &value;
+        context.n_tags = 1;
+        context.tags = &pairs;
+        script_say(&script, RECORD_CONTEXT, 0, number, 0, &context);
+}
+
+/* What threads say of a context, in the order in which their chunks are read. */
+START_TEST(a_pass_reads_what_concerns_a_context_in_any_order) {
+        Session *session = script_session(&script, 1, "shop");
+
+        script_context_end(&script, 5);
+        say_context_tag(5, "tag", "early");
+        script_span_end(&script, 77);
+        ck_assert_int_eq(script_take(&script, session, 0), 0);
+        script_span_start(&script, 5, 77, "pay");
+        script_context(&script, 5, "ctx-1", "corr-1", NULL);
+        ck_assert_int_eq(script_take(&script, session, 0), 0);
+        script_span_start(&script, 5, 78, "late");
+        script_span_end(&script, 78);
+        ck_assert_int_eq(script_take(&script, session, JOURNAL_CUT_2 | JOURNAL_PASS_END), 0);
+        ck_assert_int_eq(script_take(&script, session, JOURNAL_PASS_END), 0);
+        ck_assert(!recorder_session_unsettled(session));
+        script_deliver(&script);
+        ck_assert_str_eq(script_exported(&script, 77),
+                         "shop pay status=0 workflow.id=unknown workflow.session_id=unknown "
+                         "workflow.correlation_id=corr-1 workflow.context_id=ctx-1 tag=early");
+        ck_assert_str_eq(script_exported(&script, 78),
+                         "shop late status=0 workflow.id=unknown workflow.session_id=unknown "
+                         "workflow.correlation_id=corr-1 workflow.context_id=ctx-1 tag=early");
+        ck_assert_uint_eq(view().counters.spans_without_context, 0);
+        ck_assert_uint_eq(view().n_contexts, 0);
+}
+END_TEST
+
+START_TEST(what_is_said_of_a_context_that_never_starts_goes_with_its_pass) {
+        Session *session = script_session(&script, 1, "shop");
+        size_t before = session->user->n_bytes;
+
+        say_context_tag(5, "tag", "nobody's");
+        script_context_end(&script, 6);
+        ck_assert_int_eq(script_take(&script, session, 0), 0);
+        ck_assert(recorder_session_unsettled(session));
+        ck_assert_int_eq(script_take(&script, session, JOURNAL_PASS_END), 0);
+        ck_assert(!recorder_session_unsettled(session));
+        ck_assert_uint_eq(view().n_contexts, 0);
+        ck_assert_uint_eq(session->user->n_bytes, before);
+}
+END_TEST
+
 START_TEST(a_fragment_without_a_start_is_an_orphan) {
         Session *session = script_session(&script, 1, "shop");
 
@@ -485,6 +545,8 @@ int main(void) {
         tcase_add_test(tcase, an_update_read_after_the_end_still_counts);
         tcase_add_test(tcase, an_end_behind_the_first_cut_waits_for_the_next_pass);
         tcase_add_test(tcase, a_start_may_come_after_the_end);
+        tcase_add_test(tcase, a_pass_reads_what_concerns_a_context_in_any_order);
+        tcase_add_test(tcase, what_is_said_of_a_context_that_never_starts_goes_with_its_pass);
         tcase_add_test(tcase, a_fragment_without_a_start_is_an_orphan);
         tcase_add_test(tcase, a_fragment_after_the_end_is_late);
         tcase_add_test(tcase, a_key_set_twice_is_rebuilt_and_the_last_wins);
