@@ -61,6 +61,7 @@ typedef struct Daemon {
         Recorder *recorder;
         Exporter *exporters[CONFIG_EXPORTERS_MAX];
         size_t n_exporters;
+        NotifyKept kept; /* arenas, until the listener has taken what is its */
         Listener *listener;
         Control *control;
 } Daemon;
@@ -431,6 +432,22 @@ static int daemon_open_exporters(Daemon *daemon) {
         return error_trace(r);
 }
 
+static bool daemon_keep(void *user, const char *name, int fd) {
+        (void)user;
+        return notify_keep(name, fd) != NOTIFY_E_SOCKET || errno != EAGAIN;
+}
+
+static void daemon_forget(void *user, const char *name) {
+        (void)user;
+        (void)notify_forget(name);
+}
+
+static int daemon_take(void *user, const char *name) {
+        Daemon *daemon = user;
+
+        return notify_kept_take(&daemon->kept, name);
+}
+
 static int daemon_open_listener(Daemon *daemon) {
         const ConfigListen *listen = &daemon->config->listen;
         ListenerOptions options = {
@@ -440,6 +457,7 @@ static int daemon_open_listener(Daemon *daemon) {
                 .max_clients = listen->max_clients,
                 .clients_per_uid = daemon->config->limits.clients_per_uid,
                 .arena_bytes_per_uid = DAEMON_ARENA_BYTES_PER_UID,
+                .store = {daemon_keep, daemon_forget, daemon_take, daemon},
                 .sink = {daemon_fail, daemon},
         };
         int r;
@@ -447,6 +465,9 @@ static int daemon_open_listener(Daemon *daemon) {
         daemon_make_parent(listen->socket);
         r = listener_open(&daemon->listener, &daemon->loop, daemon->recorder, &options);
         switch (r) {
+        case 0:
+                notify_kept_forget(&daemon->kept);
+                return 0;
         case LISTENER_E_IN_USE:
                 log_error("another daemon answers on %s", listen->socket);
                 return DAEMON_E_START;
@@ -548,8 +569,11 @@ static int daemon_go(Daemon *daemon) {
 
 int daemon_run(const Config *config) {
         Daemon daemon = {.config = config, .start_unix_ns = daemon_now_unix_ns()};
-        int r = uv_loop_init(&daemon.loop);
+        int r = notify_kept_init(&daemon.kept);
 
+        if (r)
+                return error_trace(r);
+        r = uv_loop_init(&daemon.loop);
         if (r)
                 return error_origin(r);
         signal(SIGPIPE, SIG_IGN);
@@ -559,6 +583,7 @@ int daemon_run(const Config *config) {
         recorder_free(daemon.recorder);
         journal_free(daemon.journal);
         chains_free(daemon.chains);
+        notify_kept_deinit(&daemon.kept);
         buffer_deinit(&daemon.resource);
         uv_loop_close(&daemon.loop);
         return r;

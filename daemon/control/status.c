@@ -175,7 +175,8 @@ static void status_clients(Render *render, const List *sessions) {
                 render_number(render, "uid", session->credentials.uid);
                 render_text(render, "service", session->service);
                 render_text(render, "state", status_session_state(session->state));
-                render_bool(render, "connected", session->peer);
+                render_bool(render, "connected", listener_is_connected(session));
+                render_bool(render, "arena", session->arena);
                 render_u64(render, "accepted", session->n_accepted);
                 render_u64(render, "refused", session->n_refused);
                 render_u64(render, "lost", session->n_lost);

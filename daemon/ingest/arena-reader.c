@@ -202,6 +202,7 @@ int arena_reader_read(ArenaReader *reader, uint32_t chunk, uint32_t end, uint8_t
                 cursor->offset += (uint32_t)n;
         }
         reader->used |= UINT32_C(1) << chunk;
+        reader->recent |= UINT32_C(1) << chunk;
         return 0;
 }
 
@@ -236,7 +237,7 @@ void arena_reader_set_waiting(ArenaReader *reader, bool waiting) {
 }
 
 /* Nobody may write meanwhile, so the chunk is taken as a writer takes it. */
-static void arena_reader_give_back_chunk(ArenaReader *reader, uint32_t chunk) {
+static void arena_reader_give_back(ArenaReader *reader, uint32_t chunk) {
         SessionCursor *cursor = &reader->cursors[chunk];
         _Atomic uint64_t *value = &reader->header->words[chunk].value;
         uint64_t word = arena_word(cursor->generation, cursor->offset, false);
@@ -251,8 +252,12 @@ static void arena_reader_give_back_chunk(ArenaReader *reader, uint32_t chunk) {
         reader->used &= ~(UINT32_C(1) << chunk);
 }
 
-void arena_reader_give_back(ArenaReader *reader) {
+void arena_reader_tidy(ArenaReader *reader) {
+        uint32_t stale = reader->used & ~reader->recent;
+
         for (uint32_t chunk = 0; chunk < ARENA_CHUNKS; chunk++)
-                if (reader->used & UINT32_C(1) << chunk)
-                        arena_reader_give_back_chunk(reader, chunk);
+                if (stale & UINT32_C(1) << chunk)
+                        arena_reader_give_back(reader, chunk);
+        reader->recent = 0;
+        reader->n_tidied++;
 }

@@ -26,7 +26,10 @@ typedef struct ArenaReader {
         int fd;
         ArenaHeader *header; /* shared with the client */
         SessionCursor cursors[ARENA_CHUNKS];
-        uint32_t used; /* bit by chunk: it was read since its memory was last given back */
+        uint32_t used;   /* bit by chunk: it was read since its memory was last given back */
+        uint32_t recent; /* the same, since it was last tidied */
+        unsigned n_tidied;
+        bool kept; /* a daemon that comes after has it from the store */
 } ArenaReader;
 
 /* Whether a daemon may sleep beside clients that do not fence; else it offers no arenas. */
@@ -64,5 +67,5 @@ void arena_reader_counted(ArenaReader *reader, const uint64_t lost[_ARENA_LOST_N
 void arena_reader_set_waiting(ArenaReader *reader, bool waiting);
 void arena_reader_barrier(void);
 
-/* Gives the memory of chunks that are free back to the system. */
-void arena_reader_give_back(ArenaReader *reader);
+/* Gives the memory of chunks that were not read since the last call back to the system. */
+void arena_reader_tidy(ArenaReader *reader);

@@ -29,6 +29,7 @@ struct Listener {
         uv_poll_t watching; /* of host.watch */
         uv_timer_t round;   /* until arenas are read again */
         uv_idle_t at_once;  /* there is more in them: the loop does not sleep */
+        uv_timer_t tidy;    /* of the arenas */
         unsigned n_open;    /* handles of its own, and peers, that are not closed yet */
         void (*closed)(void *user);
         void *user;
@@ -41,6 +42,12 @@ static void listener_check(Listener *listener, int r) {
 
 const ListenerCounters *listener_counters(const Listener *listener) {
         return &listener->host.counters;
+}
+
+bool listener_is_connected(const Session *session) {
+        const Peer *peer = session->peer;
+
+        return peer && peer->fd >= 0;
 }
 
 /* ---- accepting ---- */
@@ -151,10 +158,20 @@ static void listener_round(Listener *listener) {
                 uv_timer_start(&listener->round, listener_on_round, PEER_ARENA_ROUND_MS, 0);
 }
 
+static void listener_on_tidy(uv_timer_t *timer) {
+        Listener *listener = timer->data;
+
+        if (peer_arena_tidy(&listener->host))
+                uv_timer_start(timer, listener_on_tidy, PEER_ARENA_TIDY_MS, 0);
+}
+
 /* One has woken since the last round. */
 static void listener_start_rounds(Listener *listener) {
-        if (!list_is_empty(&listener->host.awake) &&
-            !uv_is_active((uv_handle_t *)&listener->round) &&
+        if (list_is_empty(&listener->host.awake))
+                return;
+        if (!uv_is_active((uv_handle_t *)&listener->tidy))
+                uv_timer_start(&listener->tidy, listener_on_tidy, PEER_ARENA_TIDY_MS, 0);
+        if (!uv_is_active((uv_handle_t *)&listener->round) &&
             !uv_is_active((uv_handle_t *)&listener->at_once))
                 uv_timer_start(&listener->round, listener_on_round, PEER_ARENA_ROUND_MS, 0);
 }
@@ -265,7 +282,7 @@ static void listener_close_peers(Listener *listener) {
         }
         recorder_view(host->recorder, &view);
         list_for_each (link, view.sessions)
-                peer_arena_drop(list_entry(link, Session, link));
+                peer_arena_leave(list_entry(link, Session, link));
 }
 
 void listener_close(Listener *listener, void (*closed)(void *user), void *user) {
@@ -275,6 +292,7 @@ void listener_close(Listener *listener, void (*closed)(void *user), void *user) 
         listener_close_handle((uv_handle_t *)&listener->pause);
         listener_close_handle((uv_handle_t *)&listener->round);
         listener_close_handle((uv_handle_t *)&listener->at_once);
+        listener_close_handle((uv_handle_t *)&listener->tidy);
         close(listener->fd);
         socket_remove(listener->path);
         listener_close_peers(listener);
@@ -298,31 +316,46 @@ static int listener_socket(Listener *listener, const ListenerOptions *options) {
         }
 }
 
+/* ---- what the daemon before this one has left ---- */
+
 /*
- * Nothing more comes from a connection to the daemon before, so its pass is complete. Where there
+ * From a connection to the daemon before nothing more comes, so its pass is complete. Where there
  * is no room to say so, the session's next pass does, or its end.
  */
-static int listener_recover(PeerHost *host) {
-        uint64_t now = peer_now_unix_ns();
+static int listener_recover_session(PeerHost *host, Session *session) {
+        Intake intake;
+        int r;
+
+        r = peer_arena_recover(host, session);
+        if (r)
+                return error_trace(r);
+        if (session->arena)
+                return error_trace(peer_open_without(host, session));
+        intake_init(&intake, host->recorder, -1);
+        r = intake_settle(&intake, session, peer_now_unix_ns());
+        return r < 0 ? error_trace(r) : 0;
+}
+
+static int listener_recover(Listener *listener) {
+        PeerHost *host = &listener->host;
         RecorderView view;
         int r;
 
         recorder_view(host->recorder, &view);
         list_for_each (link, view.sessions) {
                 Session *session = list_entry(link, Session, link);
-                Intake intake;
 
                 if (session->state != SESSION_ALIVE)
                         continue;
-                intake_init(&intake, host->recorder, -1);
-                r = intake_settle(&intake, session, now);
-                if (r < 0)
+                r = listener_recover_session(host, session);
+                if (r)
                         return error_trace(r);
+                listener->n_open += session->peer != NULL;
         }
         r = watch_recover(&host->watch);
         if (r)
                 return error_trace(r);
-        return error_trace(watch_settle(&host->watch, now));
+        return error_trace(listener_end_sessions(listener));
 }
 
 static int listener_start(Listener *listener) {
@@ -348,10 +381,13 @@ static int listener_start(Listener *listener) {
         uv_idle_init(host->loop, &listener->at_once);
         listener->at_once.data = listener;
         listener->n_open++;
+        uv_timer_init(host->loop, &listener->tidy);
+        listener->tidy.data = listener;
+        listener->n_open++;
         r = uv_poll_start(&listener->watching, UV_READABLE, listener_on_process_gone);
         if (r)
                 return error_origin(r);
-        r = listener_recover(host);
+        r = listener_recover(listener);
         if (r)
                 return error_trace(r);
         listener_poll(listener);
@@ -378,6 +414,7 @@ int listener_open(Listener **listenerp, uv_loop_t *loop, Recorder *recorder,
                 .clients_per_uid = options->clients_per_uid,
                 .arenas = arena_reader_is_possible(),
                 .arena_bytes_per_uid = options->arena_bytes_per_uid,
+                .store = options->store,
                 .patience_ms = options->patience_ms ? options->patience_ms : LISTENER_PATIENCE_MS,
                 .closed = listener_on_peer_closed,
         };

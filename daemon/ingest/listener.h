@@ -27,6 +27,14 @@ enum {
 
 typedef struct Listener Listener;
 
+/* Where descriptors outlive the daemon, by name. */
+typedef struct ListenerStore {
+        bool (*keep)(void *user, const char *name, int fd); /* false: not now, try again */
+        void (*forget)(void *user, const char *name);
+        int (*take)(void *user, const char *name); /* what was kept, to be owned; -1: none */
+        void *user;
+} ListenerStore;
+
 typedef struct ListenerOptions {
         const char *socket;
         mode_t mode;
@@ -35,6 +43,7 @@ typedef struct ListenerOptions {
         unsigned clients_per_uid;
         size_t arena_bytes_per_uid; /* beyond it clients use the socket alone */
         unsigned patience_ms;       /* for a HELLO, and for the rest of a record; 0: 10 s */
+        ListenerStore store;        /* keep is NULL: there is none */
         ErrorSink sink;
 } ListenerOptions;
 
@@ -49,6 +58,7 @@ typedef struct ListenerOptions {
         X(hung_up_unread, "connections ended: the client does not read its answers")               \
         X(refused_arenas,                                                                          \
           "arenas refused: the user has its share already, or the system gave none")               \
+        X(lost_arenas, "arenas of a daemon before this one that nobody has kept")                  \
         X(resumed, "sessions gone on with by their token")                                         \
         X(bytes, "bytes received")
 
@@ -68,5 +78,7 @@ int listener_open(Listener **listenerp, uv_loop_t *loop, Recorder *recorder,
  */
 bool listener_resume(Listener *listener);
 const ListenerCounters *listener_counters(const Listener *listener);
+/* Whether a connection speaks for it now. */
+bool listener_is_connected(const Session *session);
 /* Reads every socket once more, then closes all; `closed` runs when its memory is free. */
 void listener_close(Listener *listener, void (*closed)(void *user), void *user);

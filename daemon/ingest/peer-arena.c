@@ -4,7 +4,29 @@
 
 #include "daemon/base/error.h"
 
-enum { PEER_ARENA_QUIET_MAX = 10 }; /* rounds before it sleeps */
+#include <inttypes.h>
+#include <stdio.h>
+
+enum {
+        PEER_ARENA_QUIET_MAX = 10, /* rounds before it sleeps */
+        PEER_ARENA_NAME_MAX = 32,
+};
+
+/* ---- the store ---- */
+
+static void peer_arena_name(char name[PEER_ARENA_NAME_MAX], const Session *session) {
+        snprintf(name, PEER_ARENA_NAME_MAX, "arena-%" PRIu32, session->number);
+}
+
+static void peer_arena_keep(PeerHost *host, const Session *session) {
+        char name[PEER_ARENA_NAME_MAX];
+        ArenaReader *arena = session->arena;
+
+        peer_arena_name(name, session);
+        arena->kept = host->store.keep(host->store.user, name, arena->fd);
+}
+
+/* ---- lifetime ---- */
 
 static size_t peer_arena_bytes_of(const PeerHost *host, uint32_t uid) {
         size_t n = 0;
@@ -40,9 +62,60 @@ int peer_arena_get(Peer *peer) {
         return 0;
 }
 
-void peer_arena_drop(Session *session) {
+int peer_arena_recover(PeerHost *host, Session *session) {
+        char name[PEER_ARENA_NAME_MAX];
+        ArenaReader *arena;
+        int r, fd = -1;
+
+        peer_arena_name(name, session);
+        if (host->store.take)
+                fd = host->store.take(host->store.user, name);
+        r = fd < 0 ? ARENA_READER_E_REFUSED : arena_reader_adopt(&arena, fd, session);
+        if (r < 0)
+                return error_trace(r);
+        if (r) {
+                host->counters.lost_arenas += session->cursors != NULL;
+                return 0;
+        }
+        arena->kept = true;
+        session->arena = arena;
+        return 0;
+}
+
+void peer_arena_leave(Session *session) {
         session->arena = arena_reader_free(session->arena);
 }
+
+void peer_arena_drop(PeerHost *host, Session *session) {
+        const ArenaReader *arena = session->arena;
+        char name[PEER_ARENA_NAME_MAX];
+
+        if (arena && arena->kept) {
+                peer_arena_name(name, session);
+                host->store.forget(host->store.user, name);
+        }
+        peer_arena_leave(session);
+}
+
+bool peer_arena_tidy(PeerHost *host) {
+        bool more = false;
+
+        list_for_each (link, &host->peers) {
+                const Peer *peer = list_entry(link, Peer, link);
+                ArenaReader *arena = peer->intake.arena;
+
+                if (!arena)
+                        continue;
+                if (!peer->intake.cut.begun)
+                        arena_reader_tidy(arena);
+                if (!arena->kept && arena->n_tidied > 1 && host->store.keep)
+                        peer_arena_keep(host, peer->session);
+                more = more || arena->used || (host->store.keep && !arena->kept);
+        }
+        return more;
+}
+
+/* ---- sleeping and waking ---- */
 
 void peer_arena_wake(Peer *peer) {
         if (!list_is_empty(&peer->awake_link))

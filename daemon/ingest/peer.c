@@ -193,7 +193,7 @@ static int peer_leave(Peer *peer, const char *why) {
 
         if (session) {
                 if (why || peer_is_over(peer))
-                        peer_arena_drop(session);
+                        peer_arena_drop(peer->host, session);
                 /* Where an arena is read on, what came before an END may still be in it. */
                 if (!session->arena)
                         r = intake_settle(&peer->intake, session, now);

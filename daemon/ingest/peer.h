@@ -43,6 +43,7 @@ typedef struct PeerHost {
         List awake;   /* Peer.awake_link: arenas that are read every few milliseconds */
         bool arenas;  /* they are offered */
         size_t arena_bytes_per_uid;
+        ListenerStore store;
         void (*closed)(struct PeerHost *host); /* the memory of one peer is free */
 } PeerHost;
 

@@ -85,8 +85,8 @@ static inline void client_wake(int fd) {
         buffer_deinit(&record);
 }
 
-/* Waits for the WELCOME. What its `arena` says; the descriptor that came along, or -1. */
-static inline bool client_welcomed(int fd, int *memfdp, uint8_t token[RECORD_TOKEN_SIZE]) {
+/* The WELCOME's `arena`, and the descriptor that came along, or -1. */
+static inline bool client_receive_welcome(int fd, int *memfdp, uint8_t token[RECORD_TOKEN_SIZE]) {
         uint8_t data[256];
         struct iovec part = {data, sizeof data};
         union {
@@ -99,10 +99,8 @@ static inline bool client_welcomed(int fd, int *memfdp, uint8_t token[RECORD_TOK
                                  .msg_controllen = sizeof control};
         Catena__V1__Welcome *welcome;
         bool arena;
-        ssize_t n;
 
-        while ((n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)) < 0)
-                uv_run(&loop, UV_RUN_ONCE);
+        ck_assert_int_gt(recvmsg(fd, &message, MSG_CMSG_CLOEXEC), 0);
         ck_assert_uint_eq(record_header_read(data).type, RECORD_WELCOME);
         welcome = catena__v1__welcome__unpack(NULL,
                                               record_header_read(data).size - RECORD_HEADER_SIZE,
@@ -116,6 +114,15 @@ static inline bool client_welcomed(int fd, int *memfdp, uint8_t token[RECORD_TOK
         arena = welcome->arena;
         catena__v1__welcome__free_unpacked(welcome, NULL);
         return arena;
+}
+
+/* The same, with the daemon in this thread. */
+static inline bool client_welcomed(int fd, int *memfdp, uint8_t token[RECORD_TOKEN_SIZE]) {
+        char byte;
+
+        while (recv(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0)
+                uv_run(&loop, UV_RUN_ONCE);
+        return client_receive_welcome(fd, memfdp, token);
 }
 
 /* Of service.name "shop". */
@@ -157,4 +164,13 @@ static inline int client_open_arena(Writer *writer, uint8_t token[RECORD_TOKEN_S
         ck_assert_int_ge(memfd, 0);
         writer_init(writer, memfd);
         return fd;
+}
+
+/* In a process of its own, whose parent is the daemon. */
+static inline int client_await_arena(int fd) {
+        int memfd;
+
+        client_hello_for_arena(fd, NULL);
+        ck_assert(client_receive_welcome(fd, &memfd, NULL));
+        return memfd;
 }

@@ -169,7 +169,8 @@ START_TEST(status_adds_up) {
         holds("\"conservation\":{\"holds\":true,\"traces\":{\"holds\":true,\"accepted\":\"2\","
               "\"damaged\":\"0\",\"open\":\"1\",\"unsealed\":\"1\",\"sealed\":\"0\","
               "\"finished\":\"0\"");
-        holds("\"service\":\"shop\",\"state\":\"alive\",\"connected\":false,\"accepted\":\"2\"");
+        holds("\"service\":\"shop\",\"state\":\"alive\",\"connected\":false,\"arena\":false,"
+              "\"accepted\":\"2\"");
         ck_assert_int_eq(recorder_seal(script.recorder, script.now++, true), 0);
         answers("GET", "/v1/status", 200, "\"unsealed\":\"0\",\"sealed\":\"1\"");
         holds("\"owed\":\"1\",\"delivered\":\"0\",\"in_memory\":\"1\"");
