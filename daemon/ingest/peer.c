@@ -323,6 +323,8 @@ static int peer_supersede(Peer *peer) {
                     !process_is_same(&other->credentials, &peer->credentials))
                         continue;
                 r = intake_drain(&other->intake, other->session, peer_now_unix_ns());
+                if (r == INTAKE_E_END && !other->intake.said_bye)
+                        watch_over(&host->watch, other->session, SESSION_EXITED);
                 if (r == INTAKE_E_END)
                         r = peer_leave(other, NULL);
                 else

@@ -185,6 +185,7 @@ int watch_settle(Watch *watch, uint64_t now_unix_ns) {
 
                 if (session->peer)
                         continue;
+                assert(!session->arena);
                 r = recorder_session_end(watch->recorder, &session, how, now_unix_ns);
                 if (r < 0)
                         return error_trace(r);
