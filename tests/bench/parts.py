@@ -273,7 +273,8 @@ def latency(bench, sizes):
         "## From a span's end to its bytes on the wire\n\n"
         f"Beyond the batch delay ({LATENCY_DELAY_MS} ms here): from when a batch was due (its\n"
         "delay after its oldest span's end, or, sent because it was full, its newest span's end)\n"
-        "until the sink had read the last byte of its request. By spans.\n\n"
+        "until the sink had read the last byte of its request. By spans. Where the rate was not\n"
+        "reached, this is how long the queue was.\n\n"
         + table(["ms", "p50", "p99", "most", "spans/s reached", "% of a core", "lost"], rows)
     )
 
