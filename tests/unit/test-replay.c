@@ -356,11 +356,10 @@ static int compare_texts(const void *a, const void *b) {
         return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Lives it; it breaks at every so many steps, from `first` on. */
-static void life_live(Life *life, unsigned seed, bool hard, unsigned first, unsigned every) {
+static void life_begin(Life *life, unsigned seed, bool hard, unsigned chance) {
         Script *script = &life->script;
 
-        *life = (Life){.state = seed, .chance = first, .hard = hard, .next_id = 1000};
+        *life = (Life){.state = seed, .chance = chance, .hard = hard, .next_id = 1000};
         script_init(script);
         script->limits.attributes = 12;
         script->refuses_some = seed % 2;
@@ -369,6 +368,20 @@ static void life_live(Life *life, unsigned seed, bool hard, unsigned first, unsi
         if (hard)
                 script->uid_share_bytes = 5 * 1024 * 1024;
         script_open(script);
+}
+
+static void life_end(Life *life) {
+        for (unsigned client = 0; client < CLIENTS; client++)
+                life_end_session(life, client, SESSION_EXITED);
+        script_deliver(&life->script);
+        script_assert_conservation(&life->script);
+}
+
+/* Lives it; it breaks at every so many steps, from `first` on. */
+static void life_live(Life *life, unsigned seed, bool hard, unsigned first, unsigned every) {
+        Script *script = &life->script;
+
+        life_begin(life, seed, hard, first);
         for (unsigned step = 0; step < STEPS; step++) {
                 life_step(life);
                 if (every < NEVER && draw(&life->chance, 2))
@@ -382,10 +395,7 @@ static void life_live(Life *life, unsigned seed, bool hard, unsigned first, unsi
                         life_stand_up(life, &before, false);
                 }
         }
-        for (unsigned client = 0; client < CLIENTS; client++)
-                life_end_session(life, client, SESSION_EXITED);
-        script_deliver(script);
-        script_assert_conservation(script);
+        life_end(life);
         qsort(script->spans, script->n_spans, sizeof *script->spans, compare_texts);
 }
 
@@ -450,6 +460,46 @@ START_TEST(a_hard_life_with_breaks_loses_nothing) {
 }
 END_TEST
 
+/* A byte here and there is another: what it hit is lost and counted, and the rest lives on. */
+START_TEST(a_life_with_damage_keeps_its_books) {
+        char path[SEGMENT_PATH_SIZE];
+        Script *script;
+        Life life;
+
+        memset(filler, 'f', sizeof filler - 1);
+        life_begin(&life, (unsigned)_i, true, (unsigned)_i);
+        script = &life.script;
+        for (unsigned step = 0; step < STEPS; step++) {
+                life_step(&life);
+                ck_assert_int_eq(recorder_reclaim(script->recorder, script->now++), 0);
+                script_assert_conservation(script);
+                if (step % 40 != 39)
+                        continue;
+                script_crash(script);
+                for (uint64_t i = 1; i < 64; i++) {
+                        off_t place = (off_t)(draw(&life.chance, 1 << 20) * 2);
+                        uint8_t byte;
+                        int fd;
+
+                        segment_path(path, script->path, i);
+                        fd = open(path, O_RDWR | O_CLOEXEC);
+                        if (fd < 0)
+                                continue;
+                        ck_assert_int_eq(pread(fd, &byte, 1, place), 1);
+                        byte ^= 0x10;
+                        ck_assert_int_eq(pwrite(fd, &byte, 1, place), 1);
+                        close(fd);
+                }
+                script_open(script);
+                script_assert_conservation(script);
+        }
+        life_end(&life);
+        ck_assert_uint_eq(life_view(&life).n_spans_open, 0);
+        ck_assert_uint_eq(life_view(&life).n_sealed[BATCH_TRACES], 0);
+        script_deinit(script);
+}
+END_TEST
+
 int main(void) {
         const char *seeds = getenv("REPLAY_SEEDS"); /* how many; more take longer */
         int n = seeds ? atoi(seeds) : SEEDS;
@@ -459,6 +509,7 @@ int main(void) {
         tcase_set_timeout(tcase, 300);
         tcase_add_loop_test(tcase, a_life_with_breaks_exports_the_same, 1, 1 + n);
         tcase_add_loop_test(tcase, a_hard_life_with_breaks_loses_nothing, 1, 1 + n);
+        tcase_add_loop_test(tcase, a_life_with_damage_keeps_its_books, 1, 1 + 3 * n);
         suite_add_tcase(suite, tcase);
         return unit_run(suite);
 }
