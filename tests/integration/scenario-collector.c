@@ -6,6 +6,7 @@
 #include "tests/integration/scenario.h"
 
 #include <check.h>
+#include <string.h>
 
 enum { SPANS = 50 };
 
@@ -192,9 +193,60 @@ START_TEST(collector_away_then_back) {
 }
 END_TEST
 
+/* Whole spans of 200 KB, until one is refused for want of room. Returns how many were taken. */
+static uint64_t fill_journal(RawClient *client, uint64_t first_id) {
+        enum { TRACE_ID = 2, SPAN_ID = 20, NAME = 32, NAME_SIZE = 200000 };
+        static uint8_t span[NAME + NAME_SIZE] = {
+                0x0a, 16,  [TRACE_ID] = 1, [TRACE_ID + 16] = 0x12, 8, [NAME - 4] = 0x2a, 0xc0,
+                0x9a, 0x0c};
+
+        memset(span + NAME, 'x', NAME_SIZE);
+        for (uint64_t id = first_id;; id++) {
+                memcpy(span + SPAN_ID, &id, sizeof id);
+                ck_assert(raw_client_record(client, RECORD_SPAN, RECORD_START | RECORD_END, id,
+                                            span, sizeof span));
+                ck_assert(raw_client_flush(client));
+                if (harness_get(&harness, "counters.refused_full"))
+                        return id - first_id;
+        }
+}
+
+/* Then starts are refused, ends are taken, and who is new waits for the collector. */
+START_TEST(collector_away_until_the_journal_is_full) {
+        const HarnessOptions options = {
+                .refuses = true, .shutdown = "1s", .more = "limits: { bytes_per_uid: 1GiB }\n"};
+        RawClient client, late;
+        uint64_t n;
+
+        harness_open(&harness, &options);
+        ck_assert(raw_client_connect(&client, harness.socket));
+        ck_assert(raw_client_hello(&client, "early", false));
+        ck_assert(raw_client_span(&client, 1, RECORD_START, "open"));
+        n = fill_journal(&client, 100);
+        ck_assert(raw_client_span(&client, 2, RECORD_START, "refused"));
+        ck_assert(raw_client_span(&client, 1, RECORD_END, NULL));
+        ck_assert(raw_client_flush(&client));
+        ck_assert_uint_eq(harness_get(&harness, "counters.spans_closed"), n + 1);
+        ck_assert_uint_eq(harness_get(&harness, "counters.refused_spans"), 2);
+        /* It stands up as full as it was. */
+        harness_stop(&harness);
+        raw_client_close(&client);
+        harness_start(&harness);
+        ck_assert(raw_client_connect(&late, harness.socket));
+        harness_await(&harness, "listener.clients", 1);
+        backend_listen(harness.backend);
+        ck_assert(raw_client_hello(&late, "late", false));
+        ck_assert(raw_client_span(&late, 3, RECORD_START | RECORD_END, "late"));
+        ck_assert(raw_client_flush(&late));
+        harness_await(&harness, EXPORTER "delivered", n + 2);
+        raw_client_close(&late);
+        harness_finish(&harness);
+}
+END_TEST
+
 SCENARIO_RUN("collector", collector_takes_all, collector_takes_gzip, collector_returns_400,
              collector_returns_404, collector_returns_413, collector_returns_429,
              collector_returns_429_with_retry_after, collector_returns_502_503_504,
              collector_answers_garbage, collector_answers_nothing,
              collector_answers_half_and_closes, collector_rejects_some, collector_rejects_too_many,
-             collector_away_then_back)
+             collector_away_then_back, collector_away_until_the_journal_is_full)
