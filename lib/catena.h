@@ -313,8 +313,8 @@ CATENA_API void catena_span_error(catena_span span, const char *type, const char
                                   const char *stacktrace);
 
 /*
- * Ends the span, now or at a given time. If it is its context's current span, its parent is current
- * again. What is said of it later is dropped by the daemon and counted.
+ * Ends the span, now or at a given time (0: now). If it is its context's current span, its parent
+ * is current again. What is said of it later is dropped by the daemon and counted.
  */
 CATENA_API void catena_span_end(catena_span span);
 CATENA_API void catena_span_end_at(catena_span span, uint64_t unix_ns);
@@ -368,6 +368,7 @@ typedef struct catena_stats {
         uint64_t dropped_socket_full; /* … and why */
         uint64_t dropped_not_connected;
         uint64_t dropped_too_large;
+        uint64_t dropped_arena_full;
         uint64_t misuse; /* NULLs, freed contexts, spans of another process, bad attributes */
 } catena_stats;
 

@@ -33,8 +33,13 @@ uint64_t catena__clock_ns(void) {
         return clock_read(CLOCK_MONOTONIC);
 }
 
+uint64_t catena__clock_coarse_ns(void) {
+        return clock_read(CLOCK_MONOTONIC_COARSE);
+}
+
 uint64_t catena__clock_unix_ns(uint8_t era, uint64_t clock_ns) {
-        return clock_ns + (uint64_t)atomic_load(&eras.offsets_ns[era]);
+        return clock_ns +
+               (uint64_t)atomic_load_explicit(&eras.offsets_ns[era], memory_order_relaxed);
 }
 
 /* From the wall clock read between two readings of the other, as close as three tries make them. */
@@ -66,6 +71,12 @@ uint8_t catena__clock_era(void) {
         atomic_store(&eras.offsets_ns[(uint8_t)n], clock_offset());
         /* When another thread was first, its era is as good. */
         return (uint8_t)(atomic_compare_exchange_strong(&eras.n_eras, &n, n + 1) ? n : n - 1);
+}
+
+uint8_t catena__clock_last_era(void) {
+        uint32_t n = atomic_load_explicit(&eras.n_eras, memory_order_relaxed);
+
+        return n ? (uint8_t)(n - 1) : catena__clock_era();
 }
 
 /* ---- random ---- */

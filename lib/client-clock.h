@@ -17,8 +17,12 @@
 #include <stdint.h>
 
 uint64_t catena__clock_ns(void); /* monotonic */
+uint64_t
+catena__clock_coarse_ns(void); /* the same, up to 10 ms behind, at a quarter of the price */
 /* The era that fits the wall clock now. */
 uint8_t catena__clock_era(void);
+/* The last era that was asked for. */
+uint8_t catena__clock_last_era(void);
 /* Unix time in an era. */
 uint64_t catena__clock_unix_ns(uint8_t era, uint64_t clock_ns);
 

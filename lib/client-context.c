@@ -264,6 +264,7 @@ void catena_context_checkpoint(catena_context *context, const char *name) {
                 (void)catena__send(&(SendMessage){
                         .type = RECORD_CONTEXT,
                         .context = handle,
+                        .slot = catena__slot_find(handle),
                         .size = pb_bytes_size(CONTEXT_CHECKPOINTS, checkpoint_size(size)),
                         .write = context_write_checkpoint,
                         .user = checkpoint,
@@ -284,13 +285,13 @@ void catena_context_free(catena_context *context) {
         if (!body)
                 return;
         /* The daemon is told of the end of what this process told it of. */
-        if (atomic_load(&body->announced) >> 32 == catena__process_epoch() &&
-            catena__process_on()) {
+        if (atomic_load(&body->announced) == catena__process_epoch() && catena__process_on()) {
                 now = catena__clock_unix_ns(catena__clock_era(), catena__clock_ns());
                 (void)catena__send(&(SendMessage){
                         .type = RECORD_CONTEXT,
                         .flags = RECORD_END,
                         .context = handle,
+                        .slot = catena__slot_find(handle),
                         .size = 1 + sizeof now,
                         .write = context_write_end,
                         .user = &now,

@@ -53,7 +53,7 @@ struct ContextBody {
         _Atomic(ContextCheckpoint *) checkpoints;
         ContextCheckpoint *last;    /* its owner's */
         size_t checkpoints_bytes;   /* its owner's */
-        _Atomic uint64_t announced; /* the connection that knows it; 0: none */
+        _Atomic uint32_t announced; /* the epoch of the process that announced it last; 0: none */
 
         char trace_hex[ID_TRACE_HEX + 1], parent_hex[ID_SPAN_HEX + 1];
         char span_hex[ID_SPAN_HEX + 1]; /* written when asked for */

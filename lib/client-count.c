@@ -2,6 +2,9 @@
 
 #include "lib/client-count.h"
 
+#include "lib/client-process.h"
+#include "proto/arena.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -9,11 +12,29 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { N_COUNTERS = sizeof(catena_stats) / sizeof(uint64_t) };
+enum {
+        COUNT_LANES = 16,
+        COUNT_LINE = 64, /* bytes that processors pass around as one */
+};
 
-static _Atomic uint64_t counters[N_COUNTERS];
-static _Atomic uint64_t lost[_LOST_N][_LOST_KINDS_N];
-static atomic_bool lost_any;
+typedef _Atomic uint64_t Counter;
+
+typedef struct CountFlow {
+        Counter records, bytes, starts, ends;
+} CountFlow;
+
+/* Shared by the threads whose numbers are congruent. */
+static struct {
+        _Alignas(COUNT_LINE) CountFlow sent;
+        Counter connections, misuse;
+        Counter lost[_LOST_N][_LOST_KINDS_N];
+} count_lanes[COUNT_LANES];
+
+/* Written by the one that has the arena's chunk. */
+static struct { _Alignas(COUNT_LINE) CountFlow published; } count_chunks[ARENA_CHUNKS];
+
+static Counter lost_told[_LOST_N][_LOST_KINDS_N];
+static atomic_bool lost_some;
 
 static struct {
         atomic_bool told[_MISUSE_N];
@@ -26,35 +47,125 @@ static const char *const misuse_texts[] = {
 #undef MISUSE_X
 };
 
-void catena__count(size_t counter, uint64_t n) {
-        atomic_fetch_add_explicit(&counters[counter], n, memory_order_relaxed);
+static unsigned count_lane(void) {
+        unsigned lane = catena__thread.lane;
+
+        return (lane ? lane : catena__process_lane()) % COUNT_LANES;
 }
 
-uint64_t catena__counted(size_t counter) {
-        return atomic_load(&counters[counter]);
+static void count_add(Counter *counter, uint64_t n) {
+        atomic_fetch_add(counter, n);
+}
+
+void catena__count_sent(const CountSaid *said) {
+        CountFlow *flow = &count_lanes[count_lane()].sent;
+
+        count_add(&flow->records, said->records);
+        count_add(&flow->bytes, said->bytes);
+        if (said->starts)
+                count_add(&flow->starts, said->starts);
+        if (said->ends)
+                count_add(&flow->ends, said->ends);
+}
+
+static void count_add_alone(Counter *counter, uint64_t n) {
+        atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                              memory_order_relaxed);
+}
+
+void catena__count_published(unsigned chunk, const CountSaid *said) {
+        CountFlow *flow = &count_chunks[chunk].published;
+
+        count_add_alone(&flow->records, said->records);
+        count_add_alone(&flow->bytes, said->bytes);
+        count_add_alone(&flow->starts, said->starts);
+        count_add_alone(&flow->ends, said->ends);
+}
+
+void catena__count_connection(void) {
+        count_add(&count_lanes[count_lane()].connections, 1);
+}
+
+static uint64_t count_lost(Lost reason, LostKind kind) {
+        uint64_t n = 0;
+
+        for (unsigned i = 0; i < COUNT_LANES; i++)
+                n += atomic_load(&count_lanes[i].lost[reason][kind]);
+        return n;
+}
+
+static uint64_t count_lost_reason(Lost reason) {
+        return count_lost(reason, LOST_STARTS) + count_lost(reason, LOST_UPDATES) +
+               count_lost(reason, LOST_ENDS);
+}
+
+static uint64_t count_lost_kind(LostKind kind) {
+        uint64_t n = 0;
+
+        for (unsigned reason = 0; reason < _LOST_N; reason++)
+                n += count_lost(reason, kind);
+        return n;
 }
 
 uint64_t catena__count_dropped(void) {
-        return catena__counted(COUNT(dropped_starts)) + catena__counted(COUNT(dropped_updates)) +
-               catena__counted(COUNT(dropped_ends));
+        return count_lost_kind(LOST_STARTS) + count_lost_kind(LOST_UPDATES) +
+               count_lost_kind(LOST_ENDS);
 }
 
-void catena__count_reset(void) {
-        LostCounts ignored;
+/* Adds up what has gone over, and what else is counted for each lane. */
+static catena_stats count_sum(void) {
+        catena_stats sum = {0};
 
-        for (size_t i = 0; i < N_COUNTERS; i++)
-                atomic_store(&counters[i], 0);
-        (void)catena__lost_take(&ignored);
+        for (unsigned i = 0; i < COUNT_LANES + ARENA_CHUNKS; i++) {
+                const CountFlow *flow = i < COUNT_LANES ? &count_lanes[i].sent
+                                                        : &count_chunks[i - COUNT_LANES].published;
+
+                sum.records += atomic_load(&flow->records);
+                sum.bytes += atomic_load(&flow->bytes);
+                sum.spans_started += atomic_load(&flow->starts);
+                sum.spans_ended += atomic_load(&flow->ends);
+        }
+        for (unsigned i = 0; i < COUNT_LANES; i++) {
+                sum.connections += atomic_load(&count_lanes[i].connections);
+                sum.misuse += atomic_load(&count_lanes[i].misuse);
+        }
+        return sum;
+}
+
+bool catena__count_has_said(void) {
+        return count_sum().records;
 }
 
 size_t catena_stats_get(catena_stats *stats, size_t size) {
-        uint64_t values[N_COUNTERS];
+        catena_stats sum = count_sum();
 
-        for (size_t i = 0; i < N_COUNTERS; i++)
-                values[i] = atomic_load(&counters[i]);
+        sum.dropped_starts = count_lost_kind(LOST_STARTS);
+        sum.dropped_updates = count_lost_kind(LOST_UPDATES);
+        sum.dropped_ends = count_lost_kind(LOST_ENDS);
+        sum.spans_started += sum.dropped_starts;
+        sum.spans_ended += sum.dropped_ends;
+        sum.dropped_socket_full = count_lost_reason(LOST_SOCKET_FULL);
+        sum.dropped_not_connected = count_lost_reason(LOST_NOT_CONNECTED);
+        sum.dropped_too_large = count_lost_reason(LOST_TOO_LARGE);
+        sum.dropped_arena_full = count_lost_reason(LOST_ARENA_FULL);
         if (stats)
-                memcpy(stats, values, size < sizeof values ? size : sizeof values);
-        return sizeof values;
+                memcpy(stats, &sum, size < sizeof sum ? size : sizeof sum);
+        return sizeof sum;
+}
+
+static void count_zero(Counter *counters, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                atomic_store(&counters[i], 0);
+}
+
+void catena__count_reset(void) {
+        for (unsigned i = 0; i < COUNT_LANES; i++)
+                count_zero(&count_lanes[i].sent.records, sizeof count_lanes[i] / sizeof(Counter));
+        for (unsigned i = 0; i < ARENA_CHUNKS; i++)
+                count_zero(&count_chunks[i].published.records,
+                           sizeof count_chunks[i] / sizeof(Counter));
+        count_zero(lost_told[0], sizeof lost_told / sizeof(Counter));
+        atomic_store(&lost_some, false);
 }
 
 /* ---- misuse ---- */
@@ -78,7 +189,7 @@ static void misuse_write(int fd, const char *text) {
 void catena__misuse(Misuse misuse) {
         int saved = errno, fd;
 
-        catena__count(COUNT(misuse), 1);
+        count_add(&count_lanes[count_lane()].misuse, 1);
         if (!*misuse_state.where || atomic_exchange(&misuse_state.told[misuse], true))
                 return;
         if (strcmp(misuse_state.where, "stderr") == 0) {
@@ -97,36 +208,39 @@ void catena__misuse(Misuse misuse) {
 /* ---- lost ---- */
 
 void catena__lost(Lost reason, LostKind kind) {
-        static const size_t reasons[] = {
-                [LOST_SOCKET_FULL] = COUNT(dropped_socket_full),
-                [LOST_NOT_CONNECTED] = COUNT(dropped_not_connected),
-                [LOST_TOO_LARGE] = COUNT(dropped_too_large),
-        };
-        static const size_t kinds[] = {
-                [LOST_STARTS] = COUNT(dropped_starts),
-                [LOST_UPDATES] = COUNT(dropped_updates),
-                [LOST_ENDS] = COUNT(dropped_ends),
-        };
+        count_add(&count_lanes[count_lane()].lost[reason][kind], 1);
+        if (!atomic_load(&lost_some))
+                atomic_store(&lost_some, true);
+}
 
-        catena__count(reasons[reason], 1);
-        catena__count(kinds[kind], 1);
-        atomic_fetch_add(&lost[reason][kind], 1);
-        atomic_store(&lost_any, true);
+bool catena__lost_any(void) {
+        return atomic_load_explicit(&lost_some, memory_order_relaxed);
+}
+
+/* What has been lost since it was last told. */
+static uint64_t lost_untold(Lost reason, LostKind kind) {
+        uint64_t all = count_lost(reason, kind), told = atomic_load(&lost_told[reason][kind]);
+
+        do {
+                if (all <= told)
+                        return 0; /* another was faster */
+        } while (!atomic_compare_exchange_weak(&lost_told[reason][kind], &told, all));
+        return all - told;
 }
 
 bool catena__lost_take(LostCounts *counts) {
-        if (!atomic_load_explicit(&lost_any, memory_order_relaxed) ||
-            !atomic_exchange(&lost_any, false))
+        if (!catena__lost_any() || !atomic_exchange(&lost_some, false))
                 return false;
-        for (unsigned reason = 0; reason < _LOST_N; reason++)
+        *counts = (LostCounts){0};
+        for (unsigned reason = 0; reason < LOST_ARENA_FULL; reason++)
                 for (unsigned kind = 0; kind < _LOST_KINDS_N; kind++)
-                        counts->n[reason][kind] = atomic_exchange(&lost[reason][kind], 0);
+                        counts->n[reason][kind] = lost_untold(reason, kind);
         return true;
 }
 
 void catena__lost_give_back(const LostCounts *counts) {
-        for (unsigned reason = 0; reason < _LOST_N; reason++)
+        for (unsigned reason = 0; reason < LOST_ARENA_FULL; reason++)
                 for (unsigned kind = 0; kind < _LOST_KINDS_N; kind++)
-                        atomic_fetch_add(&lost[reason][kind], counts->n[reason][kind]);
-        atomic_store(&lost_any, true);
+                        atomic_fetch_sub(&lost_told[reason][kind], counts->n[reason][kind]);
+        atomic_store(&lost_some, true);
 }

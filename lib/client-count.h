@@ -5,21 +5,32 @@
  * What is counted
  *
  * The counters behind catena_stats_get(), what LOST will tell the daemon, and each kind of misuse,
- * which is told once where CATENA_DEBUG says.
+ * which is told once where CATENA_DEBUG says. Threads count in lanes of their own, which are summed
+ * up when somebody asks.
  *
  * I/O: a line for each kind of misuse.  Threads: any, and signal handlers.
  */
 
 #include "lib/catena.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* The place of a counter: catena__count(COUNT(records), 1). */
-#define COUNT(name) (offsetof(catena_stats, name) / sizeof(uint64_t))
+/* What goes over in one go. */
+typedef struct CountSaid {
+        uint32_t records;
+        uint32_t starts, ends; /* of spans */
+        size_t bytes;
+} CountSaid;
 
-void catena__count(size_t counter, uint64_t n);
-uint64_t catena__counted(size_t counter);
+/* By the stream. */
+void catena__count_sent(const CountSaid *said);
+/* Through a chunk of the arena, by the one that has it: so it needs no atomic addition. */
+void catena__count_published(unsigned chunk, const CountSaid *said);
+void catena__count_connection(void);
+
+bool catena__count_has_said(void);
 /* All the records that were dropped. */
 uint64_t catena__count_dropped(void);
 /* A forked child starts at zero. */
@@ -56,6 +67,7 @@ typedef enum Lost {
         LOST_SOCKET_FULL, /* as catena.v1.LostReason has them */
         LOST_NOT_CONNECTED,
         LOST_TOO_LARGE,
+        LOST_ARENA_FULL, /* which the arena tells by itself */
         _LOST_N,
 } Lost;
 
@@ -71,6 +83,8 @@ typedef struct LostCounts {
 } LostCounts;
 
 void catena__lost(Lost reason, LostKind kind);
+/* Whether there may be something to tell. */
+bool catena__lost_any(void);
 /* Takes what is to be told; false: nothing. What could not be told is given back. */
 bool catena__lost_take(LostCounts *counts);
 void catena__lost_give_back(const LostCounts *counts);

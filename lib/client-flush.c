@@ -83,11 +83,11 @@ static uint64_t flush_say(uint64_t token, uint32_t level, uint64_t until_ns) {
         int left_ms, r;
 
         for (;;) {
-                r = catena__send(&message);
+                r = catena__send_by_stream(&message);
                 if (!r)
                         return catena__link_read();
                 left_ms = flush_left_ms(until_ns);
-                if (!left_ms || (r == LINK_E_DOWN && flush_has_dropped()))
+                if (!left_ms || (r == SEND_E_DOWN && flush_has_dropped()))
                         return 0;
                 catena__link_wait(true, left_ms);
         }
@@ -115,8 +115,7 @@ static bool flush_to(uint32_t ask, uint32_t need, unsigned timeout_ms) {
         uint64_t dropped, token;
         uint32_t reached;
 
-        if (!catena__process_start() ||
-            (!catena__counted(COUNT(records)) && !catena__count_dropped()))
+        if (!catena__process_start() || (!catena__count_has_said() && !catena__count_dropped()))
                 return true; /* nothing was said */
         token = flush_take();
         if (!token)
@@ -145,7 +144,7 @@ bool catena_flush_to(int level, unsigned timeout_ms) {
 
 static void flush_bye(void) {
         catena__process_stop();
-        (void)catena__send(&(SendMessage){.type = RECORD_BYE});
+        (void)catena__send_by_stream(&(SendMessage){.type = RECORD_BYE});
         catena__link_close();
 }
 

@@ -33,6 +33,7 @@ enum {
         LINK_ATTRIBUTES = 4,
         LINK_FLAGS = 6,
 
+        FRAGMENT_FIXED_MAX = 64,   /* bytes of the fields of fixed size */
         FRAGMENT_ROOM = 16 * 1024, /* of a record that could be split; leaves room before it */
 };
 
@@ -42,6 +43,7 @@ typedef struct FragmentPart {
         const Fragment *fragment;
         bool head;
         size_t first, end;
+        unsigned n_attributes_bad, n_links_bad; /* passed over in the last writing */
 } FragmentPart;
 
 /* ---- head ---- */
@@ -71,15 +73,43 @@ static size_t start_size(const catena_span *span, const Fragment *fragment) {
         return size;
 }
 
+/* The fields of fixed size that a START has, written without a look at each. */
+static uint8_t *start_write_fixed(uint8_t *at, const catena_span *span, const Fragment *fragment) {
+        uint32_t flags = htole32(fragment->span_flags);
+        uint64_t start = htole64(fragment->start_unix_ns);
+
+        *at++ = SPAN_TRACE_ID << 3 | PB_BYTES;
+        *at++ = ID_TRACE_SIZE;
+        memcpy(at, span->trace_id, ID_TRACE_SIZE);
+        at += ID_TRACE_SIZE;
+        *at++ = SPAN_SPAN_ID << 3 | PB_BYTES;
+        *at++ = ID_SPAN_SIZE;
+        memcpy(at, span->span_id, ID_SPAN_SIZE);
+        at += ID_SPAN_SIZE;
+        if (id_span_key(span->parent_id)) {
+                *at++ = SPAN_PARENT_SPAN_ID << 3 | PB_BYTES;
+                *at++ = ID_SPAN_SIZE;
+                memcpy(at, span->parent_id, ID_SPAN_SIZE);
+                at += ID_SPAN_SIZE;
+        }
+        *at++ = SPAN_KIND << 3 | PB_VARINT;
+        *at++ = (uint8_t)fragment->kind;
+        *at++ = SPAN_START_TIME << 3 | PB_FIXED64;
+        memcpy(at, &start, sizeof start);
+        at += sizeof start;
+        *at++ = (uint8_t)(SPAN_FLAGS << 3 | PB_FIXED32 | 0x80);
+        *at++ = SPAN_FLAGS >> 4;
+        memcpy(at, &flags, sizeof flags);
+        return at + sizeof flags;
+}
+
 static void start_write(PbWriter *writer, const catena_span *span, const Fragment *fragment) {
-        pb_put_bytes(writer, SPAN_TRACE_ID, span->trace_id, ID_TRACE_SIZE);
-        pb_put_bytes(writer, SPAN_SPAN_ID, span->span_id, ID_SPAN_SIZE);
+        if (writer->end - writer->at < FRAGMENT_FIXED_MAX)
+                writer->failed = true;
+        if (writer->failed)
+                return;
+        writer->at = start_write_fixed(writer->at, span, fragment);
         text_field_write(writer, SPAN_TRACE_STATE, fragment->tracestate);
-        if (!id_is_zero(span->parent_id, ID_SPAN_SIZE))
-                pb_put_bytes(writer, SPAN_PARENT_SPAN_ID, span->parent_id, ID_SPAN_SIZE);
-        pb_put_varint(writer, SPAN_KIND, fragment->kind);
-        pb_put_fixed64(writer, SPAN_START_TIME, fragment->start_unix_ns);
-        pb_put_fixed32(writer, SPAN_FLAGS, fragment->span_flags);
 }
 
 static size_t head_size(const catena_span *span, const Fragment *fragment) {
@@ -116,11 +146,16 @@ static size_t link_size(const catena_link *link) {
                sizeof(uint32_t);
 }
 
-static void link_write(PbWriter *writer, const catena_link *link) {
+/* Returns how many attributes were passed over. */
+static unsigned link_write(PbWriter *writer, const catena_link *link) {
+        unsigned n_bad;
+
         pb_put_bytes(writer, LINK_TRACE_ID, link->span.trace_id, ID_TRACE_SIZE);
         pb_put_bytes(writer, LINK_SPAN_ID, link->span.span_id, ID_SPAN_SIZE);
-        catena__attributes_write(writer, LINK_ATTRIBUTES, link->attributes, link->n_attributes);
+        n_bad = catena__attributes_write(writer, LINK_ATTRIBUTES, link->attributes,
+                                         link->n_attributes);
         pb_put_fixed32(writer, LINK_FLAGS, catena__span_flags(&link->span));
+        return n_bad;
 }
 
 static size_t event_size(const FragmentEvent *event) {
@@ -128,10 +163,11 @@ static size_t event_size(const FragmentEvent *event) {
                catena__attributes_size(EVENT_ATTRIBUTES, event->attributes, event->n_attributes);
 }
 
-static void event_write(PbWriter *writer, const FragmentEvent *event) {
+static unsigned event_write(PbWriter *writer, const FragmentEvent *event) {
         pb_put_fixed64(writer, EVENT_TIME, event->unix_ns);
         text_field_write(writer, EVENT_NAME, event->name);
-        catena__attributes_write(writer, EVENT_ATTRIBUTES, event->attributes, event->n_attributes);
+        return catena__attributes_write(writer, EVENT_ATTRIBUTES, event->attributes,
+                                        event->n_attributes);
 }
 
 /* 0: it cannot be written. */
@@ -149,32 +185,45 @@ static size_t item_size(const Fragment *fragment, size_t i) {
         return pb_bytes_size(SPAN_EVENTS, event_size(fragment->event));
 }
 
-static void item_write(PbWriter *writer, const Fragment *fragment, size_t i) {
-        if (i < fragment->n_attributes) {
-                catena__attribute_write(writer, SPAN_ATTRIBUTES, &fragment->attributes[i]);
-                return;
-        }
+static void item_write(PbWriter *writer, FragmentPart *part, size_t i) {
+        const Fragment *fragment = part->fragment;
+
         i -= fragment->n_attributes;
         if (i < fragment->n_links) {
-                if (!catena__span_is(&fragment->links[i].span))
+                if (!catena__span_is(&fragment->links[i].span)) {
+                        part->n_links_bad++;
                         return;
+                }
                 pb_put_prefix(writer, SPAN_LINKS, link_size(&fragment->links[i]));
-                link_write(writer, &fragment->links[i]);
+                part->n_attributes_bad += link_write(writer, &fragment->links[i]);
                 return;
         }
         pb_put_prefix(writer, SPAN_EVENTS, event_size(fragment->event));
-        event_write(writer, fragment->event);
+        part->n_attributes_bad += event_write(writer, fragment->event);
 }
 
 /* ---- records ---- */
 
 static void part_write(PbWriter *writer, const void *user) {
-        const FragmentPart *part = user;
+        FragmentPart *part = (FragmentPart *)user;
+        const Fragment *fragment = part->fragment;
+        size_t i, n = part->end < fragment->n_attributes ? part->end : fragment->n_attributes;
 
+        part->n_attributes_bad = part->n_links_bad = 0;
         if (part->head)
-                head_write(writer, part->span, part->fragment);
-        for (size_t i = part->first; i < part->end; i++)
-                item_write(writer, part->fragment, i);
+                head_write(writer, part->span, fragment);
+        for (i = part->first; i < n; i++)
+                part->n_attributes_bad +=
+                        !catena__attribute_write(writer, SPAN_ATTRIBUTES, &fragment->attributes[i]);
+        for (; i < part->end; i++)
+                item_write(writer, part, i);
+}
+
+static void part_count_bad(const FragmentPart *part) {
+        for (unsigned i = 0; i < part->n_attributes_bad; i++)
+                catena__misuse(MISUSE_ATTRIBUTE);
+        for (unsigned i = 0; i < part->n_links_bad; i++)
+                catena__misuse(MISUSE_LINK);
 }
 
 /* Takes items as long as there is room; at least one where there is no head. Returns the bytes. */
@@ -185,40 +234,54 @@ static size_t part_fill(FragmentPart *part, size_t n_items) {
                 item = item_size(part->fragment, part->end);
                 if (size && size + item > FRAGMENT_ROOM)
                         break;
-                if (!item)
-                        catena__misuse(part->end < part->fragment->n_attributes ? MISUSE_ATTRIBUTE
-                                                                                : MISUSE_LINK);
                 size += item;
         }
         return size;
 }
 
-void catena__fragment_send(const catena_span *span, const Fragment *fragment) {
-        FragmentPart part = {.span = span, .fragment = fragment, .head = true};
-        size_t size, n_items = fragment->n_attributes + fragment->n_links + !!fragment->event;
-        uint16_t flags;
+static SendMessage part_message(const FragmentPart *part, uint16_t flags, size_t size) {
+        return (SendMessage){
+                .type = RECORD_SPAN,
+                .flags = flags,
+                .context = part->span->context,
+                .slot = part->fragment->slot,
+                .scope = flags & RECORD_START ? part->fragment->scope : NULL,
+                .id = id_span_key(part->span->span_id),
+                .size = size,
+                .write = part_write,
+                .user = part,
+        };
+}
+
+/* By the stream, in as many records as it takes. */
+static void fragment_send_parts(FragmentPart *part, size_t n_items) {
+        uint16_t flags, whole = part->fragment->flags;
+        SendMessage message;
+        size_t size;
         int r;
 
         do {
-                size = part_fill(&part, n_items);
-                flags = part.head ? fragment->flags & RECORD_START : 0;
-                if (part.end == n_items)
-                        flags |= fragment->flags & RECORD_END;
-                if (!size && !flags)
-                        return; /* nothing in it can be written */
-                r = catena__send(&(SendMessage){
-                        .type = RECORD_SPAN,
-                        .flags = flags,
-                        .context = span->context,
-                        .scope = flags & RECORD_START ? fragment->scope : NULL,
-                        .id = id_span_key(span->span_id),
-                        .size = size,
-                        .write = part_write,
-                        .user = &part,
-                });
+                size = part_fill(part, n_items);
+                flags = part->head ? whole & RECORD_START : 0;
+                if (part->end == n_items)
+                        flags |= whole & RECORD_END;
+                message = part_message(part, flags, size);
+                r = catena__send(&message);
+                part_count_bad(part);
                 if (r && flags & RECORD_START)
                         return; /* what follows would have no span */
-                part.head = false;
-                part.first = part.end;
-        } while (part.first < n_items);
+                part->head = false;
+                part->first = part->end;
+        } while (part->first < n_items);
+}
+
+void catena__fragment_send(const catena_span *span, const Fragment *fragment) {
+        size_t n_items = fragment->n_attributes + fragment->n_links + !!fragment->event;
+        FragmentPart part = {.span = span, .fragment = fragment, .head = true, .end = n_items};
+        SendMessage message = part_message(&part, fragment->flags, 0);
+
+        if (catena__send_direct(&message) == SEND_E_ELSEWHERE)
+                fragment_send_parts(&part, n_items);
+        else
+                part_count_bad(&part);
 }

@@ -5,7 +5,8 @@
  * Span fragments
  *
  * A piece of an OTLP Span, as one call says it: a head of single fields, then attributes, links and
- * an event. What is too long for one record is said in several, split between these.
+ * an event. It is written straight into the arena; what is too long for one record on the stream is
+ * said in several, split between these.
  *
  * Threads: any, and signal handlers.
  */
@@ -26,6 +27,7 @@ typedef struct FragmentEvent {
 /* Zero: not said. */
 typedef struct Fragment {
         uint16_t flags; /* of the record: RECORD_START, RECORD_END */
+        Slot *slot;     /* of the span's context; NULL: it was freed */
         const catena_scope *scope;
 
         /* of a START */

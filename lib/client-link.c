@@ -2,6 +2,7 @@
 
 #include "lib/client-link.h"
 
+#include "lib/client-arena.h"
 #include "lib/client-clock.h"
 #include "lib/client-gate.h"
 #include "lib/client-process.h"
@@ -13,6 +14,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
         LINK_E_BUSY = LINK_E_BROKEN + 1, /* somebody connects, or sends alone: for microseconds */
@@ -26,6 +28,7 @@ enum {
 
         WELCOME_TOKEN = 2,
         WELCOME_RECORDING = 3,
+        WELCOME_ARENA = 4,
         FLUSH_LEVEL = 1,
 };
 
@@ -34,6 +37,7 @@ typedef struct LinkInput {
         uint8_t data[256];
         size_t size;
         size_t skip; /* bytes still to be passed over */
+        bool mapped; /* an arena came along */
 } LinkInput;
 
 static struct {
@@ -58,6 +62,7 @@ static struct {
         atomic_bool welcomed;
         atomic_bool records_all;
 
+        atomic_bool owed;                    /* a WAKE, by whoever leaves the gate next */
         _Atomic uint32_t busy[LINK_BUFFERS]; /* by the epoch that has it */
 } link_state;
 
@@ -66,7 +71,7 @@ static _Alignas(RECORD_ALIGNMENT) uint8_t link_big[LINK_BIG_MAX];
 
 static bool link_may_try(uint32_t epoch) {
         return atomic_load(&link_state.tried_epoch) != epoch ||
-               catena__clock_ns() >= atomic_load(&link_state.retry_ns);
+               catena__clock_coarse_ns() >= atomic_load(&link_state.retry_ns);
 }
 
 static bool link_is_up(uint32_t epoch) {
@@ -74,17 +79,48 @@ static bool link_is_up(uint32_t epoch) {
                !atomic_load(&link_state.broken);
 }
 
+static bool link_is_unconnected(uint32_t epoch) {
+        return atomic_load(&link_state.connection) >> 32 != epoch;
+}
+
+/* Somebody may be connecting, and be done between two looks. */
+bool catena__link_is_away(void) {
+        uint32_t epoch = catena__process_epoch();
+
+        return link_is_unconnected(epoch) && !link_may_try(epoch) &&
+               gate_is_empty(&link_state.gate, epoch) && link_is_unconnected(epoch);
+}
+
+/* Inside the gate: the connection is gone, and its arena no longer to be written to. */
+static void link_break(void) {
+        atomic_store(&link_state.broken, true);
+        catena__arena_close();
+}
+
 /* ---- reading ---- */
 
-static void link_welcome(const uint8_t *body, size_t size) {
-        PbReader reader = pb_reader(body, size);
+static void link_open_arena(bool mapped, bool same_session) {
+        if (!mapped && !(same_session && catena__arena_is_mapped()))
+                return;
+        catena__arena_open(atomic_load(&link_state.connection));
+        if (atomic_load(&link_state.broken))
+                catena__arena_close();
+}
+
+static void link_welcome(const LinkInput *input, size_t size) {
+        PbReader reader = pb_reader(input->data + RECORD_HEADER_SIZE, size - RECORD_HEADER_SIZE);
+        bool arena = false, same_session = false;
         PbField field;
 
         while (pb_next(&reader, &field)) {
                 if (field.number == WELCOME_TOKEN && field.wire == PB_BYTES &&
                     field.size == RECORD_TOKEN_SIZE) {
+                        same_session = link_state.token_epoch == catena__process_epoch() &&
+                                       !memcmp(link_state.token, field.data, RECORD_TOKEN_SIZE);
                         memcpy(link_state.token, field.data, RECORD_TOKEN_SIZE);
                         link_state.token_epoch = catena__process_epoch();
+                } else if (field.number == WELCOME_ARENA && field.wire == PB_VARINT) {
+                        arena = field.value == 1;
                 } else if (field.number == WELCOME_RECORDING && field.wire == PB_VARINT) {
                         atomic_store(&link_state.records_all, field.value == 1);
                 }
@@ -92,6 +128,8 @@ static void link_welcome(const uint8_t *body, size_t size) {
         atomic_store(&link_state.backoff_ms, LINK_BACKOFF_MIN_MS);
         atomic_store(&link_state.retry_ns, 0);
         atomic_store(&link_state.welcomed, true);
+        if (arena)
+                link_open_arena(input->mapped, same_session);
 }
 
 static void link_flushed(const RecordHeader *header, const uint8_t *body) {
@@ -121,8 +159,7 @@ static bool link_consume(LinkInput *input) {
                 if (stride > input->size)
                         return true;
                 if (header.type == RECORD_WELCOME)
-                        link_welcome(input->data + RECORD_HEADER_SIZE,
-                                     header.size - RECORD_HEADER_SIZE);
+                        link_welcome(input, header.size);
                 else if (header.type == RECORD_FLUSHED)
                         link_flushed(&header, input->data + RECORD_HEADER_SIZE);
                 input->size -= stride;
@@ -135,6 +172,7 @@ static bool link_consume(LinkInput *input) {
 static void link_receive(uint32_t epoch) {
         LinkInput *input = &link_state.input;
         uint8_t skipped[256];
+        int passed;
         ssize_t n;
 
         if (!gate_enter_alone(&link_state.reading, epoch))
@@ -145,15 +183,19 @@ static void link_receive(uint32_t epoch) {
 
                 if (input->skip && input->skip < room)
                         room = input->skip;
-                n = catena__socket_receive(&link_state.socket, into, room);
+                n = catena__socket_receive(&link_state.socket, into, room, &passed);
                 if (n == -EAGAIN)
                         break;
+                if (passed >= 0) {
+                        input->mapped = catena__arena_map(passed);
+                        close(passed);
+                }
                 if (n > 0 && input->skip)
                         input->skip -= (size_t)n;
                 else if (n > 0)
                         input->size += (size_t)n;
                 if (n <= 0 || !link_consume(input)) {
-                        atomic_store(&link_state.broken, true);
+                        link_break();
                         break;
                 }
         }
@@ -163,6 +205,7 @@ static void link_receive(uint32_t epoch) {
 /* ---- connecting, alone inside ---- */
 
 static void link_drop(void) {
+        catena__arena_close();
         if (atomic_load(&link_state.connection))
                 catena__socket_close(&link_state.socket);
         atomic_store(&link_state.connection, 0);
@@ -170,6 +213,7 @@ static void link_drop(void) {
         if (atomic_exchange(&link_state.rest, 0))
                 catena__lost(LOST_NOT_CONNECTED, LOST_UPDATES);
         atomic_store(&link_state.welcomed, false);
+        atomic_store(&link_state.owed, false);
         link_state.input = (LinkInput){0};
 }
 
@@ -196,7 +240,7 @@ static int link_connect(uint32_t epoch) {
         const char *path = catena__process_socket();
         int r;
 
-        if (!path || !link_may_try(epoch))
+        if (!link_may_try(epoch))
                 return LINK_E_DOWN;
         if (backoff_ms < LINK_BACKOFF_MIN_MS || atomic_load(&link_state.tried_epoch) != epoch)
                 backoff_ms = LINK_BACKOFF_MIN_MS;
@@ -206,7 +250,7 @@ static int link_connect(uint32_t epoch) {
         atomic_store(&link_state.backoff_ms,
                      backoff_ms < LINK_BACKOFF_MAX_MS ? backoff_ms * 2 : LINK_BACKOFF_MAX_MS);
 
-        r = catena__socket_connect(&link_state.socket, path);
+        r = path ? catena__socket_connect(&link_state.socket, path) : -ENOENT;
         if (r == -EPERM)
                 catena__misuse(MISUSE_DAEMON);
         if (r < 0)
@@ -216,7 +260,7 @@ static int link_connect(uint32_t epoch) {
                 catena__socket_close(&link_state.socket);
                 return r;
         }
-        catena__count(COUNT(connections), 1);
+        catena__count_connection();
         atomic_store(&link_state.connection, (uint64_t)epoch << 32 | ++link_state.n_connections);
         return 0;
 }
@@ -231,7 +275,7 @@ static int link_push(void) {
                 if (n == -EAGAIN)
                         break;
                 if (n <= 0) {
-                        atomic_store(&link_state.broken, true);
+                        link_break();
                         return LINK_E_DOWN;
                 }
                 link_state.rest_at += (size_t)n;
@@ -245,8 +289,7 @@ static int link_push(void) {
 static int link_repair(uint32_t epoch) {
         int r;
 
-        if (!atomic_load(&link_state.connection) && !link_may_try(epoch) &&
-            gate_is_empty(&link_state.gate, epoch))
+        if (catena__link_is_away())
                 return LINK_E_DOWN;
         if (!gate_enter_alone(&link_state.gate, epoch))
                 return LINK_E_BUSY;
@@ -277,18 +320,23 @@ static uint8_t *link_take_buffer(uint32_t epoch) {
         return NULL;
 }
 
-static void link_leave(LinkTicket *ticket) {
+static void link_release(LinkTicket *ticket) {
         if (ticket->alone) {
                 gate_leave_alone(&link_state.gate, ticket->epoch);
-                return;
-        }
-        if (ticket->buffer) {
+        } else if (ticket->buffer) {
                 size_t n = (size_t)(ticket->buffer - link_buffers[0]) / RECORD_SEND_MAX;
                 uint32_t mine = ticket->epoch;
 
                 (void)atomic_compare_exchange_strong(&link_state.busy[n], &mine, 0);
         }
-        gate_leave(&link_state.gate, ticket->epoch);
+        if (!ticket->alone)
+                gate_leave(&link_state.gate, ticket->epoch);
+}
+
+static void link_leave(LinkTicket *ticket) {
+        link_release(ticket);
+        if (atomic_load(&link_state.owed))
+                catena__link_wake();
 }
 
 static bool link_is_fit(uint32_t epoch) {
@@ -318,7 +366,7 @@ static int link_try(LinkTicket *ticket, uint32_t epoch, bool alone) {
                 r = ticket->buffer ? 0 : LINK_E_FULL;
         }
         if (r)
-                link_leave(ticket);
+                link_release(ticket);
         return r;
 }
 
@@ -350,7 +398,7 @@ int catena__link_commit(LinkTicket *ticket, size_t size) {
                 link_state.rest_at = (size_t)n;
                 atomic_store(&link_state.rest, size - (size_t)n);
         } else if (n != (ssize_t)size) {
-                atomic_store(&link_state.broken, true);
+                link_break();
                 r = LINK_E_BROKEN;
         }
         /* Also of a connection that is gone: its token was the last it said. */
@@ -362,6 +410,40 @@ int catena__link_commit(LinkTicket *ticket, size_t size) {
 
 void catena__link_abort(LinkTicket *ticket) {
         link_leave(ticket);
+}
+
+static int link_say_wake(void) {
+        RecordHeader header = {.size = RECORD_HEADER_SIZE, .type = RECORD_WAKE};
+        LinkTicket ticket;
+        int r = catena__link_begin(&ticket, false);
+
+        if (r)
+                return r;
+        if (!atomic_exchange(&link_state.owed, false)) {
+                catena__link_abort(&ticket); /* another has said it */
+                return 0;
+        }
+        record_header_write(ticket.buffer, &header);
+        return catena__link_commit(&ticket, RECORD_HEADER_SIZE);
+}
+
+/*
+ * When the gate is closed, somebody is alone inside, maybe this very thread under a handler: he
+ * says it when he leaves. A socket that is full wakes the daemon by itself.
+ */
+void catena__link_wake(void) {
+        atomic_store(&link_state.owed, true);
+        if (link_say_wake() != LINK_E_BROKEN)
+                return;
+        atomic_store(&link_state.owed, true);
+        (void)link_say_wake();
+}
+
+void catena__link_look(void) {
+        LinkTicket ticket;
+
+        if (!catena__link_read() && !catena__link_begin(&ticket, false))
+                catena__link_abort(&ticket);
 }
 
 bool catena__link_records_all(void) {

@@ -10,6 +10,9 @@
  * through a gate together. More than that goes alone, and what the kernel did not take of it is
  * kept here and goes before anything else.
  *
+ * With WELCOME may come an arena. Writers then seldom come here: that the daemon has gone is seen
+ * by those who ring the doorbell, and by catena__link_look().
+ *
  *     link_begin() -> write into ticket.buffer -> link_commit() or link_abort()
  *
  * Owns: the descriptor, which it checks before each use since the program may have closed it; the
@@ -44,6 +47,13 @@ int catena__link_begin(LinkTicket *ticket, bool alone);
 /* Sends the first `size` bytes of the buffer: whole records. */
 int catena__link_commit(LinkTicket *ticket, size_t size);
 void catena__link_abort(LinkTicket *ticket);
+
+/* Rings the doorbell of an arena. */
+void catena__link_wake(void);
+/* Hears what the daemon has said, or that it is gone; then connects anew. For now and then. */
+void catena__link_look(void);
+/* Whether there is no connection, nor time yet for another try. */
+bool catena__link_is_away(void);
 
 /* Whether the daemon wants all spans, not only those that are sampled. */
 bool catena__link_records_all(void);

@@ -2,6 +2,7 @@
 
 #include "lib/client-process.h"
 
+#include "lib/client-arena.h"
 #include "lib/client-count.h"
 #include "lib/client-resource.h"
 #include "proto/record.h"
@@ -20,6 +21,7 @@ enum {
         HELLO_VERSION = 1,
         HELLO_RESOURCE = 2,
         HELLO_TOKEN = 3,
+        HELLO_ARENA = 5,
         EPOCH_MAX = 0xffff,
 };
 
@@ -31,6 +33,7 @@ static struct {
         atomic_bool off;        /* disabled or stopped */
         _Atomic uint32_t *page; /* the epoch, on a page that a fork wipes */
         _Atomic uint32_t epoch; /* of this process, or of the one before a fork */
+        _Atomic uint32_t n_lanes;
         char socket[sizeof((struct sockaddr_un *)NULL)->sun_path]; /* "": none */
 } process = {.once = PTHREAD_ONCE_INIT};
 
@@ -66,6 +69,8 @@ static void process_init(void) {
         static const catena_options none;
 
         catena__misuse_tell(secure_getenv("CATENA_DEBUG"));
+        /* A call of catena_start() may take its time, the first of any other must not. */
+        catena__arena_prepare(options);
         if (!options)
                 options = &none;
         process_set_socket(options->socket ? options->socket : secure_getenv("CATENA_SOCKET"));
@@ -124,6 +129,11 @@ uint32_t catena__process_epoch(void) {
         return epoch ? epoch : process_forked();
 }
 
+unsigned catena__process_lane(void) {
+        catena__thread.lane = (uint16_t)(atomic_fetch_add(&process.n_lanes, 1) | 0x8000);
+        return catena__thread.lane;
+}
+
 bool catena__process_used(void) {
         return atomic_load(&process.started) && process.page && atomic_load(process.page);
 }
@@ -138,6 +148,8 @@ void catena__process_hello(PbWriter *writer, const uint8_t *token) {
         catena__resource_write(writer);
         if (token)
                 pb_put_bytes(writer, HELLO_TOKEN, token, RECORD_TOKEN_SIZE);
+        if (catena__arena_is_possible())
+                pb_put_varint(writer, HELLO_ARENA, true);
 }
 
 const char *catena_version(void) {

@@ -22,6 +22,8 @@
 typedef struct ProcessThread {
         uint64_t random[4];
         uint32_t random_epoch; /* of the seed; 0: none */
+        uint16_t chunk;        /* of the arena, that it wrote to last */
+        uint16_t lane;         /* the thread's number, 0: none yet; apart from its neighbours' */
         catena_context *context;
         const catena_options *options; /* while catena_start() runs on this thread */
 } ProcessThread;
@@ -35,6 +37,9 @@ bool catena__process_start(void);
 /* Whether it has started and records: neither disabled nor stopped. */
 bool catena__process_on(void);
 void catena__process_stop(void);
+
+/* Numbers the thread. */
+unsigned catena__process_lane(void);
 
 /* This process's epoch, 1 to 65535. After the start. */
 uint32_t catena__process_epoch(void);

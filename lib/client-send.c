@@ -2,25 +2,36 @@
 
 #include "lib/client-send.h"
 
+#include "lib/client-arena.h"
 #include "lib/client-context.h"
 #include "lib/client-count.h"
 #include "lib/client-link.h"
-
-#include <string.h>
+#include "proto/arena.h"
 
 enum {
         LOST_REASON = 5,
+        SEND_DIRECT_MAX = ARENA_CHUNK_SIZE / 2,
 };
 
-/* What goes in one send. */
+/* What goes in one send, or behind the end of one chunk. */
 typedef struct SendBatch {
-        LinkTicket ticket;
         PbWriter writer;
+        uint8_t *start;
+        uint64_t connection;
+        CountSaid said;
+        bool has_lost, has_scope, has_context;
+        bool empty; /* the record says nothing */
         LostCounts lost;
-        bool has_lost;
-        ContextBody *context; /* held; NULL: none, or freed */
-        unsigned n_records;
 } SendBatch;
+
+/* `lost` is left as it is: it is set when it is needed. */
+static void send_begin(SendBatch *batch, uint8_t *room, size_t capacity, uint64_t connection) {
+        batch->writer = pb_writer(room, capacity);
+        batch->start = room;
+        batch->connection = connection;
+        batch->said = (CountSaid){0};
+        batch->has_lost = batch->has_scope = batch->has_context = batch->empty = false;
+}
 
 /* A record whose body is written and then measured. */
 static uint8_t *send_open(SendBatch *batch) {
@@ -40,11 +51,12 @@ static void send_close(SendBatch *batch, uint8_t *start, RecordHeader header) {
                 batch->writer.failed = true;
                 return;
         }
-        memset(batch->writer.at, 0, stride - size);
+        while (size < stride)
+                start[size++] = 0;
+        header.size = (uint32_t)(batch->writer.at - start);
         batch->writer.at = start + stride;
-        header.size = (uint32_t)size;
         record_header_write(start, &header);
-        batch->n_records++;
+        batch->said.records++;
 }
 
 /* ---- what goes before ---- */
@@ -69,35 +81,47 @@ static void send_lost(SendBatch *batch) {
 }
 
 static void send_scope(SendBatch *batch, const catena_scope *scope) {
-        uint8_t *start;
+        uint8_t *start = send_open(batch);
 
-        if (!scope || atomic_load(&scope->announced) == batch->ticket.connection)
-                return;
-        start = send_open(batch);
         pb_put_raw(&batch->writer, scope->encoded, scope->size);
         send_close(batch, start, (RecordHeader){.type = RECORD_SCOPE, .id = scope->number});
+        batch->has_scope = true;
 }
 
 static void send_context(SendBatch *batch, SlotHandle handle) {
+        ContextBody *body = catena__slot_hold(handle);
         uint8_t *start;
 
-        if (!batch->context || atomic_load(&batch->context->announced) == batch->ticket.connection)
-                return;
+        if (!body)
+                return; /* it was freed: its spans may live on */
         start = send_open(batch);
-        catena__context_write(&batch->writer, batch->context);
+        catena__context_write(&batch->writer, body);
         send_close(batch, start,
                    (RecordHeader){
                            .type = RECORD_CONTEXT,
                            .flags = RECORD_START,
                            .context = slot_number(handle),
                    });
+        batch->has_context = true;
+        catena__slot_release();
+}
+
+static void send_before(SendBatch *batch, const SendMessage *message) {
+        if (catena__lost_any())
+                send_lost(batch);
+        if (message->scope && atomic_load(&message->scope->announced) != batch->connection)
+                send_scope(batch, message->scope);
+        if (message->slot && !slot_is_announced(message->slot, message->context, batch->connection))
+                send_context(batch, message->context);
 }
 
 static void send_record(SendBatch *batch, const SendMessage *message) {
         uint8_t *start = send_open(batch);
 
-        if (message->write && !batch->writer.failed)
+        if (message->write && !batch->writer.failed) {
                 message->write(&batch->writer, message->user);
+                batch->empty = batch->writer.at == start + RECORD_HEADER_SIZE && !message->flags;
+        }
         send_close(batch, start,
                    (RecordHeader){
                            .type = (uint16_t)message->type,
@@ -106,56 +130,133 @@ static void send_record(SendBatch *batch, const SendMessage *message) {
                            .scope = message->scope ? message->scope->number : 0,
                            .id = message->id,
                    });
+        batch->said.bytes = (size_t)(batch->writer.at - batch->start);
+        if (message->type == RECORD_SPAN) {
+                batch->said.starts = message->flags & RECORD_START;
+                batch->said.ends = (message->flags & RECORD_END) / RECORD_END;
+        }
 }
 
-/* ---- the whole ---- */
+/* ---- after it ---- */
 
-static int send_commit(SendBatch *batch, const SendMessage *message) {
-        size_t size = (size_t)(batch->writer.at - batch->ticket.buffer);
-        int r = catena__link_commit(&batch->ticket, size);
+/* What went before the record counts as announced from here on. */
+static void send_announced(const SendBatch *batch, const SendMessage *message) {
+        ContextBody *body;
+
+        if (batch->has_scope)
+                atomic_store(&((catena_scope *)message->scope)->announced, batch->connection);
+        if (!batch->has_context)
+                return;
+        slot_announce(message->slot, message->context, batch->connection);
+        body = catena__slot_hold(message->context);
+        if (body) {
+                atomic_store(&body->announced, (uint32_t)(batch->connection >> 32));
+                catena__slot_release();
+        }
+}
+
+static void send_undo(SendBatch *batch) {
+        if (batch->has_lost)
+                catena__lost_give_back(&batch->lost);
+}
+
+/* What a message that is dropped counts as; false: it does not count. */
+static bool send_lost_kind(LostKind *kindp, const SendMessage *message) {
+        if (message->type == RECORD_CONTEXT)
+                *kindp = LOST_UPDATES;
+        else if (message->type == RECORD_SPAN)
+                *kindp = message->flags & RECORD_START ? LOST_STARTS
+                         : message->flags & RECORD_END ? LOST_ENDS
+                                                       : LOST_UPDATES;
+        else
+                return false;
+        return true;
+}
+
+static void send_count_lost(const SendMessage *message, Lost reason) {
+        LostKind kind;
+
+        if (!send_lost_kind(&kind, message))
+                return;
+        catena__lost(reason, kind);
+        if (reason == LOST_ARENA_FULL)
+                catena__arena_lost(kind);
+}
+
+/* ---- by the arena ---- */
+
+static void send_publish(SendBatch *batch, const ArenaTicket *ticket, const SendMessage *message) {
+        bool waits = catena__arena_publish(ticket, batch->said.bytes, &batch->said);
+
+        if (batch->has_scope || batch->has_context)
+                send_announced(batch, message);
+        if (waits)
+                catena__link_wake();
+}
+
+int catena__send_direct(const SendMessage *message) {
+        size_t over = RECORD_HEADER_SIZE;
+        ArenaTicket ticket;
+        SendBatch batch;
+        int r;
+
+        for (;;) {
+                r = catena__arena_take(&ticket, over);
+                if (r)
+                        break;
+                send_begin(&batch, ticket.room, ticket.capacity, ticket.connection);
+                send_before(&batch, message);
+                send_record(&batch, message);
+                if (!batch.writer.failed && !batch.empty) {
+                        send_publish(&batch, &ticket, message);
+                        return 0;
+                }
+                catena__arena_release(&ticket);
+                send_undo(&batch);
+                if (!batch.writer.failed)
+                        return 0;
+                over = ticket.capacity;
+                if (over >= SEND_DIRECT_MAX)
+                        return SEND_E_ELSEWHERE;
+        }
+        if (r == ARENA_E_NONE)
+                return SEND_E_ELSEWHERE;
+        send_count_lost(message, LOST_ARENA_FULL);
+        return SEND_E_FULL;
+}
+
+/* ---- by the stream ---- */
+
+static int send_commit(SendBatch *batch, LinkTicket *ticket, const SendMessage *message) {
+        int r = catena__link_commit(ticket, batch->said.bytes);
 
         if (r) {
-                if (batch->has_lost)
-                        catena__lost_give_back(&batch->lost);
+                send_undo(batch);
                 return r;
         }
-        if (message->scope)
-                atomic_store(&((catena_scope *)message->scope)->announced,
-                             batch->ticket.connection);
-        if (batch->context)
-                atomic_store(&batch->context->announced, batch->ticket.connection);
-        catena__count(COUNT(records), batch->n_records);
-        catena__count(COUNT(bytes), size);
+        send_announced(batch, message);
+        catena__count_sent(&batch->said);
         return 0;
 }
 
 /* LINK_E_FULL with `*too_bigp` set: it needs the link alone. */
 static int send_try(const SendMessage *message, bool alone, bool *too_bigp) {
-        SendBatch batch = {0};
+        LinkTicket ticket;
+        SendBatch batch;
         int r;
 
-        r = catena__link_begin(&batch.ticket, alone);
+        r = catena__link_begin(&ticket, alone);
         if (r)
                 return r;
-        if (message->context)
-                batch.context = catena__slot_hold(message->context);
-        batch.writer = pb_writer(batch.ticket.buffer, batch.ticket.capacity);
-        send_lost(&batch);
-        send_scope(&batch, message->scope);
-        send_context(&batch, message->context);
+        send_begin(&batch, ticket.buffer, ticket.capacity, ticket.connection);
+        send_before(&batch, message);
         send_record(&batch, message);
         *too_bigp = batch.writer.failed;
-        if (batch.writer.failed) {
-                if (batch.has_lost)
-                        catena__lost_give_back(&batch.lost);
-                catena__link_abort(&batch.ticket);
-                r = LINK_E_FULL;
-        } else {
-                r = send_commit(&batch, message);
-        }
-        if (batch.context)
-                catena__slot_release();
-        return r;
+        if (!batch.writer.failed && !batch.empty)
+                return send_commit(&batch, &ticket, message);
+        send_undo(&batch);
+        catena__link_abort(&ticket);
+        return *too_bigp ? LINK_E_FULL : 0;
 }
 
 /* A connection that turns out to be gone is made anew, once. */
@@ -170,25 +271,23 @@ static int send_retrying(const SendMessage *message, bool alone) {
         return r;
 }
 
-static void send_count_lost(const SendMessage *message, Lost reason) {
-        if (message->type == RECORD_CONTEXT)
-                catena__lost(reason, LOST_UPDATES);
-        else if (message->type == RECORD_SPAN)
-                catena__lost(reason, message->flags & RECORD_START ? LOST_STARTS
-                                     : message->flags & RECORD_END ? LOST_ENDS
-                                                                   : LOST_UPDATES);
-}
-
-int catena__send(const SendMessage *message) {
+int catena__send_by_stream(const SendMessage *message) {
         size_t size = RECORD_HEADER_SIZE + message->size;
         int r;
 
         if (size > RECORD_SIZE_MAX) {
                 send_count_lost(message, LOST_TOO_LARGE);
-                return LINK_E_FULL;
+                return SEND_E_FULL;
         }
         r = send_retrying(message, record_stride(size) > RECORD_SEND_MAX);
-        if (r)
-                send_count_lost(message, r == LINK_E_FULL ? LOST_SOCKET_FULL : LOST_NOT_CONNECTED);
-        return r;
+        if (!r)
+                return 0;
+        send_count_lost(message, r == LINK_E_FULL ? LOST_SOCKET_FULL : LOST_NOT_CONNECTED);
+        return r == LINK_E_FULL ? SEND_E_FULL : SEND_E_DOWN;
+}
+
+int catena__send(const SendMessage *message) {
+        int r = catena__send_direct(message);
+
+        return r == SEND_E_ELSEWHERE ? catena__send_by_stream(message) : r;
 }

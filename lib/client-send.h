@@ -4,9 +4,9 @@
 /*
  * Sending a record
  *
- * Before the record, in the same send, goes what the daemon must know first: what was lost, the
- * scope, the context, where this connection has not heard of them. What cannot be sent is dropped
- * and counted.
+ * Into the arena where there is one, else by the stream. Before the record, in the same chunk or
+ * send, goes what the daemon must know first: what was lost, the scope, the context, where this
+ * connection has not heard of them. What cannot be sent is dropped and counted.
  *
  * Threads: any, and signal handlers.
  */
@@ -24,12 +24,28 @@ typedef struct SendMessage {
         RecordType type;
         uint16_t flags;
         SlotHandle context;        /* 0: none */
+        Slot *slot;                /* the context's; NULL: it was freed */
         const catena_scope *scope; /* or NULL */
         uint64_t id;
-        size_t size;                                       /* of the body */
+        size_t size;                                       /* of the body; for the stream */
         void (*write)(PbWriter *writer, const void *user); /* the body; NULL: there is none */
         const void *user;
 } SendMessage;
 
-/* 0, or LINK_E_*; spans and contexts that were not sent are counted as lost. */
+enum {
+        _SEND_E_SUCCESS,
+
+        SEND_E_FULL,      /* dropped: there was no room */
+        SEND_E_DOWN,      /* dropped: there was no connection */
+        SEND_E_ELSEWHERE, /* of catena__send_direct(): not by the arena, nothing happened */
+};
+
+/*
+ * Spans and contexts that were not sent are counted as lost. A body that turns out empty is not
+ * said at all, where neither flags nor type say anything either.
+ */
 int catena__send(const SendMessage *message);
+/* By the arena or not at all; `message.size` need not be known. */
+int catena__send_direct(const SendMessage *message);
+/* By the stream. */
+int catena__send_by_stream(const SendMessage *message);

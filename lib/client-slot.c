@@ -110,6 +110,7 @@ SlotHandle catena__slot_new(ContextBody *body, uint64_t span) {
         number = slot_next_number();
         atomic_store(&slot->body, body);
         atomic_store(&slot->span, span);
+        atomic_store(&slot->has_tracestate, body->tracestate);
         atomic_store(&slot->number, number);
         return (uint64_t)place << 32 | number;
 }

@@ -15,6 +15,7 @@
 #include "lib/catena.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct ContextBody ContextBody;
@@ -24,6 +25,8 @@ typedef struct Slot {
         _Atomic uint32_t next_free; /* index + 1 */
         _Atomic uint64_t span;      /* the current span's id, its bytes as they stand; 0: none */
         _Atomic(ContextBody *) body;
+        _Atomic uint64_t announced; /* a connection's number (its low half) and the context's */
+        atomic_bool has_tracestate;
 } Slot;
 
 /* A slot's index + 1 and the number, as in catena_span.context: 0 is none. */
@@ -31,6 +34,18 @@ typedef uint64_t SlotHandle;
 
 static inline uint32_t slot_number(SlotHandle handle) {
         return (uint32_t)handle;
+}
+
+/* Whether the connection knows the context: without a look at its body. */
+static inline bool slot_is_announced(const Slot *slot, SlotHandle handle, uint64_t connection) {
+        return atomic_load_explicit(&slot->announced, memory_order_acquire) ==
+               (connection << 32 | slot_number(handle));
+}
+
+/* Harmless where the slot has changed hands. */
+static inline void slot_announce(Slot *slot, SlotHandle handle, uint64_t connection) {
+        atomic_store_explicit(&slot->announced, connection << 32 | slot_number(handle),
+                              memory_order_release);
 }
 
 /* Owns the body from then on; 0: out of memory, or of handles. */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -122,14 +123,45 @@ ssize_t catena__socket_send(const Socket *to, const void *data, size_t size) {
         return r;
 }
 
-ssize_t catena__socket_receive(const Socket *from, void *data, size_t size) {
+/* The first descriptor is kept, others are closed. */
+static void socket_passed(struct msghdr *message, int *passedp) {
+        struct cmsghdr *header;
+
+        for (header = CMSG_FIRSTHDR(message); header; header = CMSG_NXTHDR(message, header)) {
+                size_t n = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+                int fd;
+
+                if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+                        continue;
+                for (size_t i = 0; i < n; i++) {
+                        memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
+                        if (*passedp < 0)
+                                *passedp = fd;
+                        else
+                                close(fd);
+                }
+        }
+}
+
+ssize_t catena__socket_receive(const Socket *from, void *data, size_t size, int *passedp) {
+        _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+        struct iovec part = {.iov_base = data, .iov_len = size};
+        struct msghdr message = {
+                .msg_iov = &part,
+                .msg_iovlen = 1,
+                .msg_control = control,
+                .msg_controllen = sizeof control,
+        };
         ssize_t r = -EBADF;
         int saved = errno;
 
+        *passedp = -1;
         if (socket_is_ours(from)) {
-                r = recv(from->fd, data, size, MSG_DONTWAIT);
+                r = recvmsg(from->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
                 if (r < 0)
                         r = errno == EINTR ? -EAGAIN : -errno;
+                else
+                        socket_passed(&message, passedp);
         }
         errno = saved;
         return r;

@@ -27,4 +27,5 @@ int catena__socket_connect(Socket *into, const char *path);
 void catena__socket_close(const Socket *from);
 
 ssize_t catena__socket_send(const Socket *to, const void *data, size_t size);
-ssize_t catena__socket_receive(const Socket *from, void *data, size_t size);
+/* *passedp: a descriptor that came along, to be closed; -1: none. */
+ssize_t catena__socket_receive(const Socket *from, void *data, size_t size, int *passedp);

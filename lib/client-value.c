@@ -6,6 +6,7 @@
 #include "proto/record.h"
 #include "proto/utf8.h"
 
+#include <endian.h>
 #include <string.h>
 
 enum {
@@ -19,7 +20,35 @@ enum {
         ANY_MAP = 6,
         ANY_BYTES = 7,
         LIST_VALUES = 1, /* of ArrayValue and KeyValueList */
+
+        VALUE_SHORT = 0x80,        /* from here on a length takes two bytes */
+        VALUE_AROUND = 2 + 2 + 11, /* bytes around key and text, or around the key an integer */
 };
+
+#define TEXT_HIGH_BITS UINT64_C(0x8080808080808080)
+
+/* ---- text ---- */
+
+/* Copies text; whether all of it is ASCII. Of 8 bytes and more by words that overlap at the end. */
+static inline bool text_copy(uint8_t *into, const char *text, size_t size) {
+        uint64_t word, seen = 0;
+
+        if (size >= sizeof word) {
+                for (size_t i = 0; i < size - sizeof word; i += sizeof word) {
+                        memcpy(&word, text + i, sizeof word);
+                        memcpy(into + i, &word, sizeof word);
+                        seen |= word;
+                }
+                memcpy(&word, text + size - sizeof word, sizeof word);
+                memcpy(into + size - sizeof word, &word, sizeof word);
+                return !((seen | word) & TEXT_HIGH_BITS);
+        }
+        for (size_t i = 0; i < size; i++) {
+                into[i] = (uint8_t)text[i];
+                seen |= into[i];
+        }
+        return seen < 0x80;
+}
 
 /* What text takes as UTF-8; what no record can hold is not even read. */
 static size_t text_bytes(const char *text, size_t size) {
@@ -32,18 +61,36 @@ size_t catena__text_size(uint32_t number, const char *text, size_t size) {
         return pb_bytes_size(number, text_bytes(text, size));
 }
 
-void catena__text_write(PbWriter *writer, uint32_t number, const char *text, size_t size) {
-        size_t bytes = text_bytes(text, size);
+static void text_write_long(PbWriter *writer, uint32_t number, const char *text, size_t size) {
+        size_t bytes;
 
+        if (size > (size_t)(writer->end - writer->at))
+                writer->failed = true; /* it is not even read */
+        if (writer->failed)
+                return;
         if (utf8_is_valid(text, size)) {
                 pb_put_bytes(writer, number, text, size);
                 return;
         }
+        bytes = utf8_replace(NULL, text, size);
         pb_put_prefix(writer, number, bytes);
         if (bytes > (size_t)(writer->end - writer->at))
                 writer->failed = true;
         if (!writer->failed)
                 writer->at += utf8_replace((char *)writer->at, text, size);
+}
+
+void catena__text_write(PbWriter *writer, uint32_t number, const char *text, size_t size) {
+        uint8_t *at = writer->at;
+
+        if (size < VALUE_SHORT && (size_t)(writer->end - at) >= 2 + size && !writer->failed &&
+            text_copy(at + 2, text, size)) {
+                at[0] = (uint8_t)(number << 3 | PB_BYTES);
+                at[1] = (uint8_t)size;
+                writer->at = at + 2 + size;
+                return;
+        }
+        text_write_long(writer, number, text, size);
 }
 
 /* ---- values ---- */
@@ -204,11 +251,97 @@ size_t catena__attribute_size(uint32_t number, const catena_attribute *attribute
         return pb_bytes_size(number, pair_size(attribute));
 }
 
-void catena__attribute_write(PbWriter *writer, uint32_t number, const catena_attribute *attribute) {
+static bool attribute_write_long(PbWriter *writer, uint32_t number,
+                                 const catena_attribute *attribute) {
         if (!attribute_is_valid(attribute))
-                return;
+                return false;
         pb_put_prefix(writer, number, pair_size(attribute));
         pair_write(writer, attribute);
+        return true;
+}
+
+/* Whether the value may be short and plain; the bytes of text in it. */
+static bool value_is_short(size_t *textp, const catena_attribute *attribute) {
+        *textp = 0;
+        switch (attribute->type) {
+        case CATENA_TYPE_STRING:
+                if (attribute->value.string)
+                        *textp = strlen(attribute->value.string);
+                return attribute->value.string;
+        case CATENA_TYPE_STRING_N:
+                *textp = attribute->size;
+                return attribute->value.string;
+        case CATENA_TYPE_INT:
+        case CATENA_TYPE_DOUBLE:
+        case CATENA_TYPE_BOOL:
+                return true;
+        default:
+                return false;
+        }
+}
+
+/* The AnyValue of such a value; NULL: it is not plain text. */
+static uint8_t *value_write_short(uint8_t *at, const catena_attribute *attribute, size_t text) {
+        uint64_t integer;
+
+        switch (attribute->type) {
+        case CATENA_TYPE_INT:
+                integer = (uint64_t)attribute->value.integer;
+                *at++ = ANY_INT << 3 | PB_VARINT;
+                for (; integer >= 0x80; integer >>= 7)
+                        *at++ = (uint8_t)(integer | 0x80);
+                *at++ = (uint8_t)integer;
+                return at;
+        case CATENA_TYPE_DOUBLE:
+                memcpy(&integer, &attribute->value.real, sizeof integer);
+                integer = htole64(integer);
+                *at++ = ANY_DOUBLE << 3 | PB_FIXED64;
+                memcpy(at, &integer, sizeof integer);
+                return at + sizeof integer;
+        case CATENA_TYPE_BOOL:
+                *at++ = ANY_BOOL << 3 | PB_VARINT;
+                *at++ = attribute->value.boolean;
+                return at;
+        default:
+                at[0] = ANY_STRING << 3 | PB_BYTES;
+                at[1] = (uint8_t)text;
+                return text_copy(at + 2, attribute->value.string, text) ? at + 2 + text : NULL;
+        }
+}
+
+/* Its tag, its length, then key and value with theirs, all lengths of one byte. */
+static uint8_t *attribute_write_short(uint8_t *at, uint32_t number,
+                                      const catena_attribute *attribute, size_t key_size,
+                                      size_t text) {
+        uint8_t *start = at, *value;
+
+        at[0] = (uint8_t)(number << 3 | PB_BYTES);
+        at[2] = KEY_VALUE_KEY << 3 | PB_BYTES;
+        at[3] = (uint8_t)key_size;
+        if (!text_copy(at + 4, attribute->key, key_size))
+                return NULL;
+        value = at + 4 + key_size;
+        value[0] = KEY_VALUE_VALUE << 3 | PB_BYTES;
+        at = value_write_short(value + 2, attribute, text);
+        if (!at)
+                return NULL;
+        value[1] = (uint8_t)(at - value - 2);
+        start[1] = (uint8_t)(at - start - 2);
+        return at;
+}
+
+bool catena__attribute_write(PbWriter *writer, uint32_t number, const catena_attribute *attribute) {
+        size_t text, key_size = key_bytes(attribute);
+        uint8_t *at = NULL;
+
+        if (key_size && value_is_short(&text, attribute) && text < VALUE_SHORT &&
+            key_size + text + VALUE_AROUND < VALUE_SHORT && !writer->failed &&
+            writer->end - writer->at >= 2 + VALUE_SHORT)
+                at = attribute_write_short(writer->at, number, attribute, key_size, text);
+        if (!at)
+                return attribute_write_long(writer, number, attribute);
+        writer->at = at;
+        return true;
 }
 
 size_t catena__attributes_size(uint32_t number, const catena_attribute *attributes, size_t n) {
@@ -219,11 +352,11 @@ size_t catena__attributes_size(uint32_t number, const catena_attribute *attribut
         return size;
 }
 
-void catena__attributes_write(PbWriter *writer, uint32_t number, const catena_attribute *attributes,
-                              size_t n) {
-        for (size_t i = 0; i < n; i++) {
-                if (!attribute_is_valid(&attributes[i]))
-                        catena__misuse(MISUSE_ATTRIBUTE);
-                catena__attribute_write(writer, number, &attributes[i]);
-        }
+unsigned catena__attributes_write(PbWriter *writer, uint32_t number,
+                                  const catena_attribute *attributes, size_t n) {
+        unsigned n_bad = 0;
+
+        for (size_t i = 0; i < n; i++)
+                n_bad += !catena__attribute_write(writer, number, &attributes[i]);
+        return n_bad;
 }

@@ -4,8 +4,8 @@
 /*
  * Text and attributes, encoded
  *
- * Sizes first, then the bytes: no allocation, fit for signal handlers. Text that is not UTF-8 is
- * written with U+FFFD in it. An attribute that cannot be written has the size 0 and writes nothing.
+ * No allocation, fit for signal handlers. Text that is not UTF-8 is written with U+FFFD in it. What
+ * is short and plain, as most is, goes a shorter way: text is looked at while it is copied.
  *
  * I/O: none.  Threads: any.
  */
@@ -13,6 +13,7 @@
 #include "lib/catena.h"
 #include "proto/pb.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,11 +21,11 @@
 size_t catena__text_size(uint32_t number, const char *text, size_t size);
 void catena__text_write(PbWriter *writer, uint32_t number, const char *text, size_t size);
 
-/* A KeyValue field, tag included. */
+/* A KeyValue field, tag included; 0 and false: it cannot be written, and is passed over. */
 size_t catena__attribute_size(uint32_t number, const catena_attribute *attribute);
-void catena__attribute_write(PbWriter *writer, uint32_t number, const catena_attribute *attribute);
+bool catena__attribute_write(PbWriter *writer, uint32_t number, const catena_attribute *attribute);
 
-/* The same for a list; attributes that cannot be written are passed over and counted. */
+/* The same for a list; returns how many were passed over. */
 size_t catena__attributes_size(uint32_t number, const catena_attribute *attributes, size_t n);
-void catena__attributes_write(PbWriter *writer, uint32_t number, const catena_attribute *attributes,
-                              size_t n);
+unsigned catena__attributes_write(PbWriter *writer, uint32_t number,
+                                  const catena_attribute *attributes, size_t n);
