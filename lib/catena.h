@@ -299,7 +299,7 @@ CATENA_API void catena_span_set_status(catena_span span, uint32_t status, const 
 CATENA_API void catena_span_link(catena_span span, catena_span other,
                                  const catena_attribute *attributes, size_t n);
 
-/* Adds an event, now or at a given time. */
+/* Adds an event, now or at a given time (0: now). */
 CATENA_API void catena_span_event(catena_span span, const char *name,
                                   const catena_attribute *attributes, size_t n);
 CATENA_API void catena_span_event_at(catena_span span, const char *name, uint64_t unix_ns,

@@ -11,7 +11,6 @@
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <sys/mman.h>
-#include <sys/single_threaded.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -44,13 +43,15 @@ static void arena_forked(void) {
         errno = saved;
 }
 
-/* To register a process that has threads takes the kernel some milliseconds. */
-void catena__arena_prepare(bool may_wait) {
+/*
+ * At load, when most processes have one thread: to register one that has more takes the kernel some
+ * milliseconds, which no call of ours may cost.
+ */
+__attribute__((constructor)) static void arena_prepare(void) {
         int saved = errno;
 
         atomic_store(&arena.fences, true);
-        if (may_wait || __libc_single_threaded)
-                arena_register();
+        arena_register();
         arena.possible = pthread_atfork(NULL, NULL, arena_forked) == 0;
         errno = saved;
 }
@@ -132,6 +133,11 @@ void catena__arena_close(void) {
         atomic_store(&arena.connection, 0);
 }
 
+bool catena__arena_is_open(void) {
+        return atomic_load_explicit(&arena.connection, memory_order_relaxed) >> 32 ==
+               catena__process_epoch();
+}
+
 /* ---- writing ---- */
 
 int catena__arena_take(ArenaTicket *ticket, size_t over) {
@@ -156,14 +162,12 @@ int catena__arena_take(ArenaTicket *ticket, size_t over) {
                     ARENA_CHUNK_SIZE - end <= over ||
                     !atomic_compare_exchange_strong(word, &seen, seen | 1))
                         continue;
-                *ticket = (ArenaTicket){
-                        .room = (uint8_t *)header + arena_chunk_offset(chunk) + end,
-                        .capacity = ARENA_CHUNK_SIZE - end,
-                        .connection = connection,
-                        .header = header,
-                        .word = seen,
-                        .chunk = chunk,
-                };
+                ticket->room = (uint8_t *)header + arena_chunk_offset(chunk) + end;
+                ticket->capacity = ARENA_CHUNK_SIZE - end;
+                ticket->connection = connection;
+                ticket->header = header;
+                ticket->word = seen;
+                ticket->chunk = chunk;
                 if (atomic_load(&arena.connection) == connection)
                         return 0;
                 catena__arena_release(ticket);
@@ -175,12 +179,11 @@ int catena__arena_take(ArenaTicket *ticket, size_t over) {
 bool catena__arena_publish(const ArenaTicket *ticket, size_t size, const CountSaid *said) {
         _Atomic uint64_t *word = &ticket->header->words[ticket->chunk].value;
         _Atomic uint32_t *waiting = &ticket->header->waiting;
-        uint64_t published = arena_word(arena_word_generation(ticket->word),
-                                        arena_word_end(ticket->word) + (uint32_t)size, false);
+        uint64_t published = ticket->word + size;
 
         if (ticket->connection >> 32 != catena__process_epoch())
                 return false; /* a fork came in between: this is the parent's to publish */
-        catena__count_published(ticket->chunk, said);
+        catena__count_published((unsigned)ticket->chunk, said);
         catena__thread.chunk = (uint16_t)ticket->chunk;
         if (atomic_load_explicit(&arena.fences, memory_order_relaxed)) {
                 atomic_store(word, published);
@@ -192,8 +195,9 @@ bool catena__arena_publish(const ArenaTicket *ticket, size_t size, const CountSa
 }
 
 void catena__arena_release(const ArenaTicket *ticket) {
-        atomic_store_explicit(&ticket->header->words[ticket->chunk].value, ticket->word,
-                              memory_order_release);
+        if (ticket->connection >> 32 == catena__process_epoch())
+                atomic_store_explicit(&ticket->header->words[ticket->chunk].value, ticket->word,
+                                      memory_order_release);
 }
 
 void catena__arena_lost(LostKind kind) {

@@ -39,14 +39,13 @@ typedef struct ArenaTicket {
         size_t capacity;
         uint64_t connection; /* its number, as the link's tickets have it */
         ArenaHeader *header;
-        uint64_t word; /* before it was taken */
-        unsigned chunk;
+        uint64_t word; /* as it was */
+        uint64_t chunk;
 } ArenaTicket;
 
-/* Once, before all others. `may_wait`: for some milliseconds, so that no writer pays for it. */
-void catena__arena_prepare(bool may_wait);
-/* Whether this process could write to one. */
+/* Whether this process could write to one, and whether it does now. */
 bool catena__arena_is_possible(void);
+bool catena__arena_is_open(void);
 
 /* A chunk with over `over` bytes of room. */
 int catena__arena_take(ArenaTicket *ticket, size_t over);

@@ -85,7 +85,7 @@ static uint64_t rotate(uint64_t value, unsigned bits) {
         return value << bits | value >> (64 - bits);
 }
 
-static void random_seed(ProcessThread *thread, uint32_t epoch) {
+__attribute__((cold, noinline)) static void random_seed(ProcessThread *thread, uint32_t epoch) {
         if (getrandom(thread->random, sizeof thread->random, GRND_NONBLOCK) !=
             (ssize_t)sizeof thread->random) {
                 /* Early at boot, or forbidden: ids that are unlikely to meet must do. */
@@ -112,15 +112,18 @@ static uint64_t random_next(uint64_t state[4]) {
         return result;
 }
 
-void catena__random(void *out, size_t size) {
+uint64_t catena__random_word(void) {
         uint32_t epoch = catena__process_epoch();
         ProcessThread *thread = &catena__thread;
-        uint8_t *at = out;
 
         if (thread->random_epoch != epoch)
                 random_seed(thread, epoch);
-        for (; size >= sizeof(uint64_t); size -= sizeof(uint64_t), at += sizeof(uint64_t)) {
-                uint64_t word = random_next(thread->random);
+        return random_next(thread->random);
+}
+
+void catena__random(void *out, size_t size) {
+        for (uint8_t *at = out; size; size -= sizeof(uint64_t), at += sizeof(uint64_t)) {
+                uint64_t word = catena__random_word();
 
                 memcpy(at, &word, sizeof word);
         }

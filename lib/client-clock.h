@@ -26,5 +26,6 @@ uint8_t catena__clock_last_era(void);
 /* Unix time in an era. */
 uint64_t catena__clock_unix_ns(uint8_t era, uint64_t clock_ns);
 
+uint64_t catena__random_word(void);
 /* `size`: a multiple of 8. */
 void catena__random(void *out, size_t size);

@@ -302,16 +302,18 @@ void catena_context_free(catena_context *context) {
 
 /* ---- asking ---- */
 
-ContextBody *catena__context_body(const catena_context *context, SlotHandle *handlep) {
-        SlotHandle handle = catena__slot_handle(context);
-        Slot *slot = catena__slot_find(handle);
+Slot *catena__context_slot(SlotHandle *handlep, const catena_context *context) {
+        Slot *slot = catena__slot_of(handlep, context);
 
-        if (!slot) {
+        if (!slot)
                 catena__misuse(MISUSE_CONTEXT);
-                return NULL;
-        }
-        *handlep = handle;
-        return atomic_load(&slot->body);
+        return slot;
+}
+
+ContextBody *catena__context_body(const catena_context *context, SlotHandle *handlep) {
+        Slot *slot = catena__context_slot(handlep, context);
+
+        return slot ? atomic_load(&slot->body) : NULL;
 }
 
 static ContextBody *context_ask(const catena_context *context) {

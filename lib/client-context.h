@@ -75,6 +75,8 @@ typedef struct ContextOrigin {
 /* NULL: out of memory. */
 catena_context *catena__context_make(const ContextOrigin *origin);
 void catena__context_body_free(ContextBody *body);
+/* The slot for calls that are given a context; NULL counts as misuse. */
+Slot *catena__context_slot(SlotHandle *handlep, const catena_context *context);
 /* The body for calls that are given a context; NULL counts as misuse. */
 ContextBody *catena__context_body(const catena_context *context, SlotHandle *handlep);
 

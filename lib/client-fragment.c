@@ -2,7 +2,9 @@
 
 #include "lib/client-fragment.h"
 
+#include "lib/client-arena.h"
 #include "lib/client-count.h"
+#include "lib/client-link.h"
 #include "lib/client-span.h"
 #include "lib/client-value.h"
 #include "proto/id.h"
@@ -33,7 +35,8 @@ enum {
         LINK_ATTRIBUTES = 4,
         LINK_FLAGS = 6,
 
-        FRAGMENT_FIXED_MAX = 64,   /* bytes of the fields of fixed size */
+        FRAGMENT_FIXED_MAX = 64, /* bytes of the fields of fixed size */
+        FRAGMENT_PLAIN_MIN = RECORD_HEADER_SIZE + FRAGMENT_FIXED_MAX + RECORD_ALIGNMENT,
         FRAGMENT_ROOM = 16 * 1024, /* of a record that could be split; leaves room before it */
 };
 
@@ -73,10 +76,16 @@ static size_t start_size(const catena_span *span, const Fragment *fragment) {
         return size;
 }
 
+static uint8_t *time_write(uint8_t *at, uint8_t number, uint64_t unix_ns) {
+        unix_ns = htole64(unix_ns);
+        *at++ = (uint8_t)(number << 3 | PB_FIXED64);
+        memcpy(at, &unix_ns, sizeof unix_ns);
+        return at + sizeof unix_ns;
+}
+
 /* The fields of fixed size that a START has, written without a look at each. */
-static uint8_t *start_write_fixed(uint8_t *at, const catena_span *span, const Fragment *fragment) {
+static uint8_t *start_write(uint8_t *at, const catena_span *span, const Fragment *fragment) {
         uint32_t flags = htole32(fragment->span_flags);
-        uint64_t start = htole64(fragment->start_unix_ns);
 
         *at++ = SPAN_TRACE_ID << 3 | PB_BYTES;
         *at++ = ID_TRACE_SIZE;
@@ -93,23 +102,12 @@ static uint8_t *start_write_fixed(uint8_t *at, const catena_span *span, const Fr
                 at += ID_SPAN_SIZE;
         }
         *at++ = SPAN_KIND << 3 | PB_VARINT;
-        *at++ = (uint8_t)fragment->kind;
-        *at++ = SPAN_START_TIME << 3 | PB_FIXED64;
-        memcpy(at, &start, sizeof start);
-        at += sizeof start;
+        *at++ = fragment->kind;
+        at = time_write(at, SPAN_START_TIME, fragment->unix_ns);
         *at++ = (uint8_t)(SPAN_FLAGS << 3 | PB_FIXED32 | 0x80);
         *at++ = SPAN_FLAGS >> 4;
         memcpy(at, &flags, sizeof flags);
         return at + sizeof flags;
-}
-
-static void start_write(PbWriter *writer, const catena_span *span, const Fragment *fragment) {
-        if (writer->end - writer->at < FRAGMENT_FIXED_MAX)
-                writer->failed = true;
-        if (writer->failed)
-                return;
-        writer->at = start_write_fixed(writer->at, span, fragment);
-        text_field_write(writer, SPAN_TRACE_STATE, fragment->tracestate);
 }
 
 static size_t head_size(const catena_span *span, const Fragment *fragment) {
@@ -117,7 +115,7 @@ static size_t head_size(const catena_span *span, const Fragment *fragment) {
 
         if (fragment->flags & RECORD_START)
                 size += start_size(span, fragment);
-        if (fragment->end_unix_ns)
+        if (fragment->flags & RECORD_END)
                 size += 1 + sizeof(uint64_t);
         if (fragment->status)
                 size += pb_bytes_size(SPAN_STATUS, status_size(fragment));
@@ -125,11 +123,18 @@ static size_t head_size(const catena_span *span, const Fragment *fragment) {
 }
 
 static void head_write(PbWriter *writer, const catena_span *span, const Fragment *fragment) {
+        if (writer->end - writer->at < FRAGMENT_FIXED_MAX)
+                writer->failed = true;
+        if (writer->failed)
+                return;
         if (fragment->flags & RECORD_START)
-                start_write(writer, span, fragment);
-        text_field_write(writer, SPAN_NAME, fragment->name);
-        if (fragment->end_unix_ns)
-                pb_put_fixed64(writer, SPAN_END_TIME, fragment->end_unix_ns);
+                writer->at = start_write(writer->at, span, fragment);
+        if (fragment->flags & RECORD_END)
+                writer->at = time_write(writer->at, SPAN_END_TIME, fragment->unix_ns);
+        if (fragment->tracestate)
+                text_field_write(writer, SPAN_TRACE_STATE, fragment->tracestate);
+        if (fragment->name)
+                text_field_write(writer, SPAN_NAME, fragment->name);
         if (fragment->status) {
                 pb_put_prefix(writer, SPAN_STATUS, status_size(fragment));
                 text_field_write(writer, STATUS_MESSAGE, fragment->status_message);
@@ -239,18 +244,16 @@ static size_t part_fill(FragmentPart *part, size_t n_items) {
         return size;
 }
 
-static SendMessage part_message(const FragmentPart *part, uint16_t flags, size_t size) {
-        return (SendMessage){
-                .type = RECORD_SPAN,
-                .flags = flags,
-                .context = part->span->context,
-                .slot = part->fragment->slot,
-                .scope = flags & RECORD_START ? part->fragment->scope : NULL,
-                .id = id_span_key(part->span->span_id),
-                .size = size,
-                .write = part_write,
-                .user = part,
-        };
+static void part_message(SendMessage *message, const FragmentPart *part, uint16_t flags) {
+        message->type = RECORD_SPAN;
+        message->flags = flags;
+        message->context = part->span->context;
+        message->slot = part->fragment->slot;
+        message->scope = flags & RECORD_START ? part->fragment->scope : NULL;
+        message->id = id_span_key(part->span->span_id);
+        message->size = 0;
+        message->write = part_write;
+        message->user = part;
 }
 
 /* By the stream, in as many records as it takes. */
@@ -265,7 +268,8 @@ static void fragment_send_parts(FragmentPart *part, size_t n_items) {
                 flags = part->head ? whole & RECORD_START : 0;
                 if (part->end == n_items)
                         flags |= whole & RECORD_END;
-                message = part_message(part, flags, size);
+                part_message(&message, part, flags);
+                message.size = size;
                 r = catena__send(&message);
                 part_count_bad(part);
                 if (r && flags & RECORD_START)
@@ -275,13 +279,81 @@ static void fragment_send_parts(FragmentPart *part, size_t n_items) {
         } while (part->first < n_items);
 }
 
-void catena__fragment_send(const catena_span *span, const Fragment *fragment) {
+static void fragment_send_any(const catena_span *span, const Fragment *fragment) {
         size_t n_items = fragment->n_attributes + fragment->n_links + !!fragment->event;
         FragmentPart part = {.span = span, .fragment = fragment, .head = true, .end = n_items};
-        SendMessage message = part_message(&part, fragment->flags, 0);
+        SendMessage message;
 
+        part_message(&message, &part, fragment->flags);
         if (catena__send_direct(&message) == SEND_E_ELSEWHERE)
                 fragment_send_parts(&part, n_items);
         else
                 part_count_bad(&part);
+}
+
+/* ---- the short way ---- */
+
+/* Whether it says nothing but a head, a name and attributes, and nothing need go before it. */
+static bool plain_is(const catena_span *span, const Fragment *fragment, uint64_t connection) {
+        if (fragment->tracestate || fragment->status || fragment->n_links || fragment->event ||
+            catena__lost_any())
+                return false;
+        if (fragment->scope && atomic_load(&fragment->scope->announced) != connection)
+                return false;
+        return !fragment->slot || slot_is_announced(fragment->slot, span->context, connection);
+}
+
+/* Writes the record; NULL: something is not short, or not plain. */
+static uint8_t *plain_write(uint8_t *at, const uint8_t *end, const catena_span *span,
+                            const Fragment *fragment) {
+        at += RECORD_HEADER_SIZE;
+        if (fragment->flags & RECORD_START)
+                at = start_write(at, span, fragment);
+        if (fragment->flags & RECORD_END)
+                at = time_write(at, SPAN_END_TIME, fragment->unix_ns);
+        if (fragment->name)
+                at = catena__text_write_short(at, end, SPAN_NAME, fragment->name);
+        for (size_t i = 0; at && i < fragment->n_attributes; i++)
+                at = catena__attribute_write_short(at, end, SPAN_ATTRIBUTES,
+                                                   &fragment->attributes[i]);
+        return at;
+}
+
+/* Most calls go this way. False: nothing happened. */
+static bool plain_send(const catena_span *span, const Fragment *fragment) {
+        uint8_t *at, *end;
+        RecordHeader header;
+        ArenaTicket ticket;
+        CountSaid said;
+
+        if (catena__arena_take(&ticket, FRAGMENT_PLAIN_MIN))
+                return false;
+        end = ticket.room + ticket.capacity - RECORD_ALIGNMENT;
+        at = plain_is(span, fragment, ticket.connection)
+                     ? plain_write(ticket.room, end, span, fragment)
+                     : NULL;
+        if (!at || at == ticket.room + RECORD_HEADER_SIZE) {
+                catena__arena_release(&ticket);
+                return false;
+        }
+        memset(at, 0, RECORD_ALIGNMENT); /* the padding, and some more */
+        header.size = (uint32_t)(at - ticket.room);
+        header.type = RECORD_SPAN;
+        header.flags = fragment->flags;
+        header.context = slot_number(span->context);
+        header.scope = fragment->scope ? fragment->scope->number : 0;
+        header.id = id_span_key(span->span_id);
+        record_header_write(ticket.room, &header);
+        said.records = 1;
+        said.starts = fragment->flags & RECORD_START;
+        said.ends = (fragment->flags & RECORD_END) / RECORD_END;
+        said.bytes = record_stride(header.size);
+        if (catena__arena_publish(&ticket, said.bytes, &said))
+                catena__link_wake();
+        return true;
+}
+
+void catena__fragment_send(const catena_span *span, const Fragment *fragment) {
+        if (!plain_send(span, fragment))
+                fragment_send_any(span, fragment);
 }

@@ -24,29 +24,44 @@ typedef struct FragmentEvent {
         size_t n_attributes;
 } FragmentEvent;
 
-/* Zero: not said. */
+/* Zero: not said. In this order it is small: it is made for each call, by fragment_init(). */
 typedef struct Fragment {
         uint16_t flags; /* of the record: RECORD_START, RECORD_END */
-        Slot *slot;     /* of the span's context; NULL: it was freed */
+        uint8_t kind;   /* of a START */
+        uint8_t status;
+        uint32_t span_flags; /* of a START: OTLP's */
+        Slot *slot;          /* of the span's context; NULL: it was freed */
         const catena_scope *scope;
-
-        /* of a START */
-        uint32_t kind;
-        uint32_t span_flags; /* OTLP's */
-        uint64_t start_unix_ns;
+        uint64_t unix_ns; /* of a START or END */
         const char *tracestate;
 
         const char *name;
-        uint64_t end_unix_ns;
-        uint32_t status;
         const char *status_message;
-
         const catena_attribute *attributes;
         size_t n_attributes;
         const catena_link *links;
         size_t n_links;
         const FragmentEvent *event;
 } Fragment;
+
+/* Says nothing. One by one: to clear it as a whole costs more than all that follows. */
+static inline void fragment_init(Fragment *fragment, uint16_t flags) {
+        fragment->flags = flags;
+        fragment->kind = 0;
+        fragment->status = 0;
+        fragment->span_flags = 0;
+        fragment->slot = NULL;
+        fragment->scope = NULL;
+        fragment->unix_ns = 0;
+        fragment->tracestate = NULL;
+        fragment->name = NULL;
+        fragment->status_message = NULL;
+        fragment->attributes = NULL;
+        fragment->n_attributes = 0;
+        fragment->links = NULL;
+        fragment->n_links = 0;
+        fragment->event = NULL;
+}
 
 enum {
         FRAGMENT_HAS_IS_REMOTE = 0x100, /* in OTLP's flags */

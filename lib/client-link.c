@@ -87,7 +87,7 @@ static bool link_is_unconnected(uint32_t epoch) {
 bool catena__link_is_away(void) {
         uint32_t epoch = catena__process_epoch();
 
-        return link_is_unconnected(epoch) && !link_may_try(epoch) &&
+        return !catena__arena_is_open() && link_is_unconnected(epoch) && !link_may_try(epoch) &&
                gate_is_empty(&link_state.gate, epoch) && link_is_unconnected(epoch);
 }
 

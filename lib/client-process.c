@@ -69,8 +69,6 @@ static void process_init(void) {
         static const catena_options none;
 
         catena__misuse_tell(secure_getenv("CATENA_DEBUG"));
-        /* A call of catena_start() may take its time, the first of any other must not. */
-        catena__arena_prepare(options);
         if (!options)
                 options = &none;
         process_set_socket(options->socket ? options->socket : secure_getenv("CATENA_SOCKET"));
@@ -110,7 +108,7 @@ bool catena_start(const catena_options *options) {
 }
 
 /* The first to see the page wiped gives the child its epoch. */
-static uint32_t process_forked(void) {
+__attribute__((cold, noinline)) static uint32_t process_forked(void) {
         uint32_t seen = 0, next = atomic_load(&process.epoch) % EPOCH_MAX + 1;
 
         if (!atomic_compare_exchange_strong(process.page, &seen, next))

@@ -8,7 +8,14 @@
 #include "lib/client-link.h"
 #include "proto/arena.h"
 
+#include <string.h>
+
 enum {
+        SEND_HAS_LOST = 1,
+        SEND_HAS_SCOPE = 2,
+        SEND_HAS_CONTEXT = 4,
+        SEND_HAS_NOTHING = 8, /* the record is empty */
+
         LOST_REASON = 5,
         SEND_DIRECT_MAX = ARENA_CHUNK_SIZE / 2,
 };
@@ -19,18 +26,20 @@ typedef struct SendBatch {
         uint8_t *start;
         uint64_t connection;
         CountSaid said;
-        bool has_lost, has_scope, has_context;
-        bool empty; /* the record says nothing */
+        unsigned has; /* SEND_HAS_* */
         LostCounts lost;
 } SendBatch;
 
 /* `lost` is left as it is: it is set when it is needed. */
 static void send_begin(SendBatch *batch, uint8_t *room, size_t capacity, uint64_t connection) {
-        batch->writer = pb_writer(room, capacity);
+        batch->writer.at = room;
+        batch->writer.end = room + capacity;
+        batch->writer.failed = false;
         batch->start = room;
         batch->connection = connection;
-        batch->said = (CountSaid){0};
-        batch->has_lost = batch->has_scope = batch->has_context = batch->empty = false;
+        batch->said.records = batch->said.starts = batch->said.ends = 0;
+        batch->said.bytes = 0;
+        batch->has = 0;
 }
 
 /* A record whose body is written and then measured. */
@@ -44,15 +53,19 @@ static uint8_t *send_open(SendBatch *batch) {
         return start;
 }
 
-static void send_close(SendBatch *batch, uint8_t *start, RecordHeader header) {
+/* Inline, so that the header is made where it goes. */
+__attribute__((always_inline)) static inline void send_close(SendBatch *batch, uint8_t *start,
+                                                             RecordHeader header) {
         size_t size = (size_t)(batch->writer.at - start), stride = record_stride(size);
 
         if (batch->writer.failed || stride > (size_t)(batch->writer.end - start)) {
                 batch->writer.failed = true;
                 return;
         }
-        while (size < stride)
-                start[size++] = 0;
+        if (batch->writer.end - batch->writer.at >= RECORD_ALIGNMENT)
+                memset(batch->writer.at, 0, RECORD_ALIGNMENT); /* the padding, and some more */
+        else
+                memset(batch->writer.at, 0, stride - size);
         header.size = (uint32_t)(batch->writer.at - start);
         batch->writer.at = start + stride;
         record_header_write(start, &header);
@@ -62,9 +75,9 @@ static void send_close(SendBatch *batch, uint8_t *start, RecordHeader header) {
 /* ---- what goes before ---- */
 
 static void send_lost(SendBatch *batch) {
-        batch->has_lost = catena__lost_take(&batch->lost);
-        if (!batch->has_lost)
+        if (!catena__lost_take(&batch->lost))
                 return;
+        batch->has |= SEND_HAS_LOST;
         for (unsigned reason = 0; reason < _LOST_N; reason++) {
                 const uint64_t *n = batch->lost.n[reason];
                 uint8_t *start;
@@ -85,7 +98,7 @@ static void send_scope(SendBatch *batch, const catena_scope *scope) {
 
         pb_put_raw(&batch->writer, scope->encoded, scope->size);
         send_close(batch, start, (RecordHeader){.type = RECORD_SCOPE, .id = scope->number});
-        batch->has_scope = true;
+        batch->has |= SEND_HAS_SCOPE;
 }
 
 static void send_context(SendBatch *batch, SlotHandle handle) {
@@ -102,7 +115,7 @@ static void send_context(SendBatch *batch, SlotHandle handle) {
                            .flags = RECORD_START,
                            .context = slot_number(handle),
                    });
-        batch->has_context = true;
+        batch->has |= SEND_HAS_CONTEXT;
         catena__slot_release();
 }
 
@@ -120,7 +133,8 @@ static void send_record(SendBatch *batch, const SendMessage *message) {
 
         if (message->write && !batch->writer.failed) {
                 message->write(&batch->writer, message->user);
-                batch->empty = batch->writer.at == start + RECORD_HEADER_SIZE && !message->flags;
+                if (batch->writer.at == start + RECORD_HEADER_SIZE && !message->flags)
+                        batch->has |= SEND_HAS_NOTHING;
         }
         send_close(batch, start,
                    (RecordHeader){
@@ -143,9 +157,9 @@ static void send_record(SendBatch *batch, const SendMessage *message) {
 static void send_announced(const SendBatch *batch, const SendMessage *message) {
         ContextBody *body;
 
-        if (batch->has_scope)
+        if (batch->has & SEND_HAS_SCOPE)
                 atomic_store(&((catena_scope *)message->scope)->announced, batch->connection);
-        if (!batch->has_context)
+        if (!(batch->has & SEND_HAS_CONTEXT))
                 return;
         slot_announce(message->slot, message->context, batch->connection);
         body = catena__slot_hold(message->context);
@@ -156,7 +170,7 @@ static void send_announced(const SendBatch *batch, const SendMessage *message) {
 }
 
 static void send_undo(SendBatch *batch) {
-        if (batch->has_lost)
+        if (batch->has & SEND_HAS_LOST)
                 catena__lost_give_back(&batch->lost);
 }
 
@@ -188,7 +202,7 @@ static void send_count_lost(const SendMessage *message, Lost reason) {
 static void send_publish(SendBatch *batch, const ArenaTicket *ticket, const SendMessage *message) {
         bool waits = catena__arena_publish(ticket, batch->said.bytes, &batch->said);
 
-        if (batch->has_scope || batch->has_context)
+        if (batch->has & (SEND_HAS_SCOPE | SEND_HAS_CONTEXT))
                 send_announced(batch, message);
         if (waits)
                 catena__link_wake();
@@ -207,7 +221,7 @@ int catena__send_direct(const SendMessage *message) {
                 send_begin(&batch, ticket.room, ticket.capacity, ticket.connection);
                 send_before(&batch, message);
                 send_record(&batch, message);
-                if (!batch.writer.failed && !batch.empty) {
+                if (!batch.writer.failed && !(batch.has & SEND_HAS_NOTHING)) {
                         send_publish(&batch, &ticket, message);
                         return 0;
                 }
@@ -252,7 +266,7 @@ static int send_try(const SendMessage *message, bool alone, bool *too_bigp) {
         send_before(&batch, message);
         send_record(&batch, message);
         *too_bigp = batch.writer.failed;
-        if (!batch.writer.failed && !batch.empty)
+        if (!batch.writer.failed && !(batch.has & SEND_HAS_NOTHING))
                 return send_commit(&batch, &ticket, message);
         send_undo(&batch);
         catena__link_abort(&ticket);

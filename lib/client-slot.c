@@ -7,9 +7,11 @@
 #include "lib/client-process.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
         SLOT_CHUNK_BITS = 6, /* the first chunk has 64 slots, each further one twice as many */
+        SLOT_FIRST = 1 << SLOT_CHUNK_BITS,
         SLOT_CHUNKS = 20,
 #if UINTPTR_MAX > UINT32_MAX
         SLOT_POINTER_SHIFT = 32,
@@ -30,23 +32,34 @@ static struct {
         _Atomic(ContextBody *) dead; /* to be freed when nobody is inside */
 } slots;
 
-static Slot *slot_at(uint32_t index) {
-        uint32_t n = (index >> SLOT_CHUNK_BITS) + 1;
-        unsigned chunk = 31 - (unsigned)__builtin_clz(n);
-        Slot *first = atomic_load(&slots.chunks[chunk]);
+/* The chunk of a slot; *firstp: the index of that chunk's first slot. Each has twice the last's. */
+static unsigned slot_chunk(uint32_t index, uint32_t *firstp) {
+        unsigned bit = 31 - (unsigned)__builtin_clz(index + SLOT_FIRST);
 
-        return first ? first + (index - (((1U << chunk) - 1) << SLOT_CHUNK_BITS)) : NULL;
+        *firstp = ((uint32_t)1 << bit) - SLOT_FIRST;
+        return bit - SLOT_CHUNK_BITS;
+}
+
+static Slot *slot_at(uint32_t index) {
+        uint32_t first;
+        unsigned chunk = slot_chunk(index, &first);
+        Slot *slots_of = atomic_load_explicit(&slots.chunks[chunk], memory_order_acquire);
+
+        return slots_of ? slots_of + (index - first) : NULL;
 }
 
 static int slot_make_chunk(uint32_t index) {
-        unsigned chunk = 31 - (unsigned)__builtin_clz((index >> SLOT_CHUNK_BITS) + 1);
+        uint32_t first;
+        unsigned chunk = slot_chunk(index, &first);
+        size_t size = sizeof(Slot) * (first + SLOT_FIRST);
         Slot *made, *none = NULL;
 
         if (atomic_load(&slots.chunks[chunk]))
                 return 0;
-        made = calloc((size_t)1 << (chunk + SLOT_CHUNK_BITS), sizeof *made);
+        made = aligned_alloc(_Alignof(Slot), size);
         if (!made)
                 return -1;
+        memset(made, 0, size);
         if (!atomic_compare_exchange_strong(&slots.chunks[chunk], &none, made))
                 free(made);
         return 0;
@@ -167,16 +180,16 @@ Slot *catena__slot_find(SlotHandle handle) {
                        : NULL;
 }
 
-SlotHandle catena__slot_handle(const catena_context *context) {
-        uint64_t value = (uintptr_t)context;
+Slot *catena__slot_of(SlotHandle *handlep, const catena_context *context) {
+        uint64_t value = (uintptr_t)context, mask = ((uint64_t)1 << SLOT_POINTER_SHIFT) - 1;
         uint32_t number, place = (uint32_t)(value >> SLOT_POINTER_SHIFT);
         Slot *slot = slot_at_place(place);
-        uint64_t mask = ((uint64_t)1 << SLOT_POINTER_SHIFT) - 1;
 
         number = slot ? atomic_load(&slot->number) : 0;
         if (!number || (number & mask) != (value & mask))
-                return 0;
-        return (uint64_t)place << 32 | number;
+                return NULL;
+        *handlep = (uint64_t)place << 32 | number;
+        return slot;
 }
 
 catena_context *catena__slot_context(SlotHandle handle) {

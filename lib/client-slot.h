@@ -21,9 +21,9 @@
 typedef struct ContextBody ContextBody;
 
 typedef struct Slot {
-        _Atomic uint32_t number;
-        _Atomic uint32_t next_free; /* index + 1 */
-        _Atomic uint64_t span;      /* the current span's id, its bytes as they stand; 0: none */
+        _Alignas(64) _Atomic uint32_t number; /* no two threads' contexts on one cache line */
+        _Atomic uint32_t next_free;           /* index + 1 */
+        _Atomic uint64_t span; /* the current span's id, its bytes as they stand; 0: none */
         _Atomic(ContextBody *) body;
         _Atomic uint64_t announced; /* a connection's number (its low half) and the context's */
         atomic_bool has_tracestate;
@@ -55,8 +55,8 @@ void catena__slot_free(SlotHandle handle);
 
 /* NULL: freed. The slot stays readable whatever becomes of its context. */
 Slot *catena__slot_find(SlotHandle handle);
-/* As a program has it. 0: NULL or freed. */
-SlotHandle catena__slot_handle(const catena_context *context);
+/* The same of a handle as a program has it. */
+Slot *catena__slot_of(SlotHandle *handlep, const catena_context *context);
 catena_context *catena__slot_context(SlotHandle handle);
 
 /* The body, kept until it is released; NULL (and nothing to release): freed. */

@@ -64,11 +64,9 @@ static bool span_may_change(const catena_span *span) {
 }
 
 /* Says what changes. */
-static void span_say(const catena_span *span, const Fragment *change) {
-        Fragment fragment = *change;
-
-        fragment.slot = catena__slot_find(span->context);
-        catena__fragment_send(span, &fragment);
+static void span_say(const catena_span *span, Fragment *change) {
+        change->slot = catena__slot_find(span->context);
+        catena__fragment_send(span, change);
 }
 
 bool catena_span_recording(catena_span span) {
@@ -79,60 +77,54 @@ bool catena_span_recording(catena_span span) {
 
 /* ---- starting ---- */
 
-/* What is known of a span that starts, beside the span. */
-typedef struct SpanStart {
-        const char *name;
-        Slot *slot;  /* of its context; NULL: it was freed */
-        bool remote; /* its parent is another process's */
-        bool wanted; /* it is to be recorded */
-        bool away;   /* there is nobody to tell */
-} SpanStart;
-
-/* Where a new span stands: its trace, its parent, its context. */
-static bool span_place(catena_span *span, SpanStart *start, catena_context *context,
+/* Where a new span stands: its trace, its parent, its context. `parent` NULL: the current span. */
+static bool span_place(catena_span *span, Fragment *start, catena_context *context,
                        const catena_span *parent) {
-        bool given = catena__span_is(parent);
         ContextBody *body = NULL;
         uint64_t current;
+        bool remote;
 
-        if (context || !given) {
-                body = catena__context_body(context, &span->context);
-                if (!body)
+        if (context || !parent) {
+                start->slot = catena__context_slot(&span->context, context);
+                if (!start->slot)
                         return false;
+                body = atomic_load_explicit(&start->slot->body, memory_order_acquire);
         } else {
                 span->context = parent->context;
+                start->slot = catena__slot_find(span->context);
         }
-        start->slot = catena__slot_find(span->context);
-        if (given) {
+        if (parent) {
                 memcpy(span->trace_id, parent->trace_id, sizeof span->trace_id);
                 memcpy(span->parent_id, parent->span_id, sizeof span->parent_id);
                 span->flags = parent->flags;
-                start->remote = !catena__span_stamp(parent).epoch;
-                return true;
+                remote = !catena__span_stamp(parent).epoch;
+        } else {
+                current = atomic_load_explicit(&start->slot->span, memory_order_acquire);
+                memcpy(span->trace_id, body->trace_id, sizeof span->trace_id);
+                memcpy(span->parent_id, &current, sizeof span->parent_id);
+                span->flags = body->flags;
+                remote = body->remote && current == body->parent_span;
         }
-        if (!start->slot)
-                return false;
-        current = atomic_load_explicit(&start->slot->span, memory_order_acquire);
-        memcpy(span->trace_id, body->trace_id, sizeof span->trace_id);
-        memcpy(span->parent_id, &current, sizeof span->parent_id);
-        span->flags = body->flags;
-        start->remote = body->remote && current == body->parent_span;
+        start->span_flags = span_otlp_flags(span->flags, remote);
         return true;
 }
 
 /* Its id and its stamp; the era is that of a parent at hand, so that their times agree. */
-static void span_name_itself(catena_span *span, const SpanStart *start, const catena_span *parent) {
-        SpanStamp parents = catena__span_stamp(parent);
+static void span_name_itself(catena_span *span, bool recording, const catena_span *parent) {
+        SpanStamp parents = parent ? catena__span_stamp(parent) : (SpanStamp){0};
         SpanStamp stamp = {
-                .recording = start->wanted,
+                .recording = recording,
                 .era = parents.epoch ? parents.era : catena__clock_last_era(),
                 .epoch = (uint16_t)catena__process_epoch(),
         };
 
+        uint64_t id;
+
         memcpy(span->reserved, &stamp, sizeof stamp);
         do
-                catena__random(span->span_id, sizeof span->span_id);
-        while (!id_span_key(span->span_id));
+                id = catena__random_word();
+        while (!id);
+        memcpy(span->span_id, &id, sizeof id);
 }
 
 /* Now; and every few milliseconds a look at what moves slowly. */
@@ -147,97 +139,114 @@ static uint64_t span_clock(void) {
         return now;
 }
 
-static void span_say_start(const catena_span *span, const SpanStart *start, uint64_t unix_ns,
-                           const catena_span_options *options) {
+static uint8_t span_kind(uint32_t kind) {
+        if (kind > CATENA_KIND_CONSUMER) {
+                catena__misuse(MISUSE_FLAGS);
+                kind = 0;
+        }
+        return kind ? (uint8_t)kind : CATENA_KIND_INTERNAL;
+}
+
+static void span_say_start(const catena_span *span, Fragment *start) {
         ContextBody *body = NULL;
-        Fragment fragment = {
-                .flags = RECORD_START,
-                .slot = start->slot,
-                .scope = options->scope,
-                .kind = options->kind ? options->kind : CATENA_KIND_INTERNAL,
-                .span_flags = span_otlp_flags(span->flags, start->remote),
-                .start_unix_ns = unix_ns,
-                .name = start->name,
-                .attributes = options->attributes,
-                .n_attributes = options->attributes ? options->n_attributes : 0,
-                .links = options->links,
-                .n_links = options->links ? options->n_links : 0,
-        };
 
         if (start->slot && atomic_load_explicit(&start->slot->has_tracestate, memory_order_relaxed))
                 body = catena__slot_hold(span->context);
         if (body)
-                fragment.tracestate = body->tracestate;
-        if (fragment.kind > CATENA_KIND_CONSUMER) {
-                catena__misuse(MISUSE_FLAGS);
-                fragment.kind = CATENA_KIND_INTERNAL;
-        }
-        catena__fragment_send(span, &fragment);
+                start->tracestate = body->tracestate;
+        catena__fragment_send(span, start);
         if (body)
                 catena__slot_release();
 }
 
-static catena_span span_start(catena_context *context, const char *name,
-                              const catena_span_options *options) {
-        SpanStart start = {.name = name};
-        catena_span span = {0};
+/* Starts a span with what `start` says of it; leaves it all zero where that cannot be. */
+static void span_start(catena_span *span, catena_context *context, const catena_span *parent,
+                       Fragment *start) {
+        bool recording, away;
         uint64_t now = 0;
 
-        if (!name) {
+        if (!start->name) {
                 catena__misuse(MISUSE_NAME);
-                start.name = "";
+                start->name = "";
         }
-        if (!catena__process_start() || !span_place(&span, &start, context, &options->parent))
-                return (catena_span){0};
-        start.wanted = span.flags & W3C_FLAG_SAMPLED || catena__link_records_all();
-        start.away = start.wanted && catena__link_is_away();
-        if (start.wanted && !start.away)
+        if (!catena__process_start() || !span_place(span, start, context, parent))
+                return;
+        recording = span->flags & W3C_FLAG_SAMPLED || catena__link_records_all();
+        away = recording && catena__link_is_away();
+        if (recording && !away)
                 now = span_clock();
-        span_name_itself(&span, &start, &options->parent);
-        if (start.slot && !catena__span_is(&options->parent))
-                atomic_store_explicit(&start.slot->span, id_span_key(span.span_id),
+        span_name_itself(span, recording, parent);
+        if (start->slot && !parent)
+                atomic_store_explicit(&start->slot->span, id_span_key(span->span_id),
                                       memory_order_release);
-        if (start.away)
+        if (!start->unix_ns)
+                start->unix_ns = catena__clock_unix_ns(catena__span_stamp(span).era, now);
+        if (away)
                 catena__lost(LOST_NOT_CONNECTED, LOST_STARTS);
-        else if (start.wanted)
-                span_say_start(&span, &start,
-                               options->start_unix_ns
-                                       ? options->start_unix_ns
-                                       : catena__clock_unix_ns(catena__span_stamp(&span).era, now),
-                               options);
-        return span;
+        else if (recording)
+                span_say_start(span, start);
 }
 
 catena_span catena_span_start_with(catena_context *context, const char *name,
                                    const catena_span_options *options) {
         static const catena_span_options none;
+        catena_span span = {0};
+        Fragment start;
 
-        return span_start(context, name, options ? options : &none);
+        if (!options)
+                options = &none;
+        fragment_init(&start, RECORD_START);
+        start.name = name;
+        start.kind = span_kind(options->kind);
+        start.scope = options->scope;
+        start.unix_ns = options->start_unix_ns;
+        start.attributes = options->attributes;
+        start.n_attributes = options->attributes ? options->n_attributes : 0;
+        start.links = options->links;
+        start.n_links = options->links ? options->n_links : 0;
+        span_start(&span, context, catena__span_is(&options->parent) ? &options->parent : NULL,
+                   &start);
+        return span;
 }
 
 catena_span catena_span_start(catena_context *context, const char *name, uint32_t kind) {
-        return span_start(context, name, &(catena_span_options){.kind = kind});
+        catena_span span = {0};
+        Fragment start;
+
+        fragment_init(&start, RECORD_START);
+        start.name = name;
+        start.kind = span_kind(kind);
+        span_start(&span, context, NULL, &start);
+        return span;
 }
 
 catena_span catena_span_child(catena_span parent, const char *name, uint32_t kind) {
-        if (!catena__span_is(&parent)) {
+        catena_span span = {0};
+        Fragment start;
+
+        fragment_init(&start, RECORD_START);
+        start.name = name;
+        start.kind = span_kind(kind);
+        if (catena__span_is(&parent))
+                span_start(&span, NULL, &parent, &start);
+        else
                 catena__misuse(MISUSE_SPAN);
-                return (catena_span){0};
-        }
-        return span_start(NULL, name, &(catena_span_options){.parent = parent, .kind = kind});
+        return span;
 }
 
 /* ---- changing ---- */
 
 void catena_span_set(catena_span span, const catena_attribute *attributes, size_t n) {
+        Fragment change;
+
         if (!span_may_change(&span))
                 return;
         if (!attributes && n)
                 catena__misuse(MISUSE_ATTRIBUTE);
-        span_say(&span, &(Fragment){
-                                .attributes = attributes,
-                                .n_attributes = attributes ? n : 0,
-                        });
+        fragment_init(&change, 0);
+        change.attributes = attributes;
+        change.n_attributes = attributes ? n : 0;
+        span_say(&span, &change);
 }
 
 void catena_span_set_string(catena_span span, const char *key, const char *value) {
@@ -266,65 +275,73 @@ void catena_span_set_bool(catena_span span, const char *key, bool value) {
 }
 
 void catena_span_set_name(catena_span span, const char *name) {
+        Fragment change;
+
+        fragment_init(&change, 0);
+        change.name = name;
         if (!name)
                 catena__misuse(MISUSE_NAME);
         else if (span_may_change(&span))
-                span_say(&span, &(Fragment){.name = name});
+                span_say(&span, &change);
 }
 
 void catena_span_set_status(catena_span span, uint32_t status, const char *message) {
+        Fragment change;
+
+        fragment_init(&change, 0);
+        change.status = (uint8_t)status;
+        change.status_message = status == CATENA_STATUS_ERROR ? message : NULL;
         if (status > CATENA_STATUS_ERROR)
                 catena__misuse(MISUSE_FLAGS);
         else if (span_may_change(&span) && status != CATENA_STATUS_UNSET)
-                span_say(&span,
-                         &(Fragment){
-                                 .status = status,
-                                 .status_message = status == CATENA_STATUS_ERROR ? message : NULL,
-                         });
+                span_say(&span, &change);
 }
 
 void catena_span_link(catena_span span, catena_span other, const catena_attribute *attributes,
                       size_t n) {
-        if (span_may_change(&span))
-                span_say(&span, &(Fragment){
-                                        .links =
-                                                &(catena_link){
-                                                        other,
-                                                        attributes,
-                                                        attributes ? n : 0,
-                                                },
-                                        .n_links = 1,
-                                });
-}
+        catena_link link = {other, attributes, attributes ? n : 0};
+        Fragment change;
 
-void catena_span_event_at(catena_span span, const char *name, uint64_t unix_ns,
-                          const catena_attribute *attributes, size_t n) {
-        FragmentEvent event = {
-                .name = name,
-                .unix_ns = unix_ns,
-                .attributes = attributes,
-                .n_attributes = attributes ? n : 0,
-        };
-
-        if (!name)
-                catena__misuse(MISUSE_NAME);
+        fragment_init(&change, 0);
+        change.links = &link;
+        change.n_links = 1;
         if (span_may_change(&span))
-                span_say(&span, &(Fragment){.event = &event});
+                span_say(&span, &change);
 }
 
 static uint64_t span_now(const catena_span *span) {
         return catena__clock_unix_ns(catena__span_stamp(span).era, catena__clock_ns());
 }
 
+void catena_span_event_at(catena_span span, const char *name, uint64_t unix_ns,
+                          const catena_attribute *attributes, size_t n) {
+        FragmentEvent event = {
+                .name = name,
+                .attributes = attributes,
+                .n_attributes = attributes ? n : 0,
+        };
+        Fragment change;
+
+        if (!name)
+                catena__misuse(MISUSE_NAME);
+        if (!span_may_change(&span))
+                return;
+        event.unix_ns = unix_ns ? unix_ns : span_now(&span);
+        fragment_init(&change, 0);
+        change.event = &event;
+        span_say(&span, &change);
+}
+
 void catena_span_event(catena_span span, const char *name, const catena_attribute *attributes,
                        size_t n) {
-        catena_span_event_at(span, name, span_now(&span), attributes, n);
+        catena_span_event_at(span, name, 0, attributes, n);
 }
 
 void catena_span_error(catena_span span, const char *type, const char *message,
                        const char *stacktrace) {
         catena_attribute attributes[3];
         FragmentEvent event = {.name = "exception", .attributes = attributes};
+        Fragment change;
 
         if (!span_may_change(&span))
                 return;
@@ -346,11 +363,11 @@ void catena_span_error(catena_span span, const char *type, const char *message,
                         .value.string = stacktrace,
                 };
         event.unix_ns = span_now(&span);
-        span_say(&span, &(Fragment){
-                                .status = CATENA_STATUS_ERROR,
-                                .status_message = message,
-                                .event = &event,
-                        });
+        fragment_init(&change, 0);
+        change.status = CATENA_STATUS_ERROR;
+        change.status_message = message;
+        change.event = &event;
+        span_say(&span, &change);
 }
 
 /* ---- ending ---- */
@@ -359,6 +376,7 @@ void catena_span_error(catena_span span, const char *type, const char *message,
 static void span_end(const catena_span *span, uint64_t unix_ns) {
         uint64_t parent, id = id_span_key(span->span_id);
         SpanStamp stamp = catena__span_stamp(span);
+        Fragment end;
         Slot *slot;
 
         if (!span_is_ours(span))
@@ -376,11 +394,10 @@ static void span_end(const catena_span *span, uint64_t unix_ns) {
         }
         if (!unix_ns)
                 unix_ns = catena__clock_unix_ns(stamp.era, span_clock());
-        catena__fragment_send(span, &(Fragment){
-                                            .flags = RECORD_END,
-                                            .slot = slot,
-                                            .end_unix_ns = unix_ns,
-                                    });
+        fragment_init(&end, RECORD_END);
+        end.slot = slot;
+        end.unix_ns = unix_ns;
+        catena__fragment_send(span, &end);
 }
 
 void catena_span_end_at(catena_span span, uint64_t unix_ns) {

@@ -29,9 +29,10 @@ enum {
 
 /* ---- text ---- */
 
-/* Copies text; whether all of it is ASCII. Of 8 bytes and more by words that overlap at the end. */
+/* Copies text; whether all of it is ASCII. By words, the last of which overlaps. */
 static inline bool text_copy(uint8_t *into, const char *text, size_t size) {
         uint64_t word, seen = 0;
+        uint32_t half;
 
         if (size >= sizeof word) {
                 for (size_t i = 0; i < size - sizeof word; i += sizeof word) {
@@ -42,6 +43,14 @@ static inline bool text_copy(uint8_t *into, const char *text, size_t size) {
                 memcpy(&word, text + size - sizeof word, sizeof word);
                 memcpy(into + size - sizeof word, &word, sizeof word);
                 return !((seen | word) & TEXT_HIGH_BITS);
+        }
+        if (size >= sizeof half) {
+                memcpy(&half, text, sizeof half);
+                memcpy(into, &half, sizeof half);
+                seen = half;
+                memcpy(&half, text + size - sizeof half, sizeof half);
+                memcpy(into + size - sizeof half, &half, sizeof half);
+                return !((seen | half) & TEXT_HIGH_BITS);
         }
         for (size_t i = 0; i < size; i++) {
                 into[i] = (uint8_t)text[i];
@@ -61,7 +70,7 @@ size_t catena__text_size(uint32_t number, const char *text, size_t size) {
         return pb_bytes_size(number, text_bytes(text, size));
 }
 
-static void text_write_long(PbWriter *writer, uint32_t number, const char *text, size_t size) {
+void catena__text_write(PbWriter *writer, uint32_t number, const char *text, size_t size) {
         size_t bytes;
 
         if (size > (size_t)(writer->end - writer->at))
@@ -80,17 +89,15 @@ static void text_write_long(PbWriter *writer, uint32_t number, const char *text,
                 writer->at += utf8_replace((char *)writer->at, text, size);
 }
 
-void catena__text_write(PbWriter *writer, uint32_t number, const char *text, size_t size) {
-        uint8_t *at = writer->at;
+uint8_t *catena__text_write_short(uint8_t *at, const uint8_t *end, uint32_t number,
+                                  const char *text) {
+        size_t size = strlen(text);
 
-        if (size < VALUE_SHORT && (size_t)(writer->end - at) >= 2 + size && !writer->failed &&
-            text_copy(at + 2, text, size)) {
-                at[0] = (uint8_t)(number << 3 | PB_BYTES);
-                at[1] = (uint8_t)size;
-                writer->at = at + 2 + size;
-                return;
-        }
-        text_write_long(writer, number, text, size);
+        if (size >= VALUE_SHORT || (size_t)(end - at) < 2 + size || !text_copy(at + 2, text, size))
+                return NULL;
+        at[0] = (uint8_t)(number << 3 | PB_BYTES);
+        at[1] = (uint8_t)size;
+        return at + 2 + size;
 }
 
 /* ---- values ---- */
@@ -251,8 +258,7 @@ size_t catena__attribute_size(uint32_t number, const catena_attribute *attribute
         return pb_bytes_size(number, pair_size(attribute));
 }
 
-static bool attribute_write_long(PbWriter *writer, uint32_t number,
-                                 const catena_attribute *attribute) {
+bool catena__attribute_write(PbWriter *writer, uint32_t number, const catena_attribute *attribute) {
         if (!attribute_is_valid(attribute))
                 return false;
         pb_put_prefix(writer, number, pair_size(attribute));
@@ -330,18 +336,14 @@ static uint8_t *attribute_write_short(uint8_t *at, uint32_t number,
         return at;
 }
 
-bool catena__attribute_write(PbWriter *writer, uint32_t number, const catena_attribute *attribute) {
+uint8_t *catena__attribute_write_short(uint8_t *at, const uint8_t *end, uint32_t number,
+                                       const catena_attribute *attribute) {
         size_t text, key_size = key_bytes(attribute);
-        uint8_t *at = NULL;
 
-        if (key_size && value_is_short(&text, attribute) && text < VALUE_SHORT &&
-            key_size + text + VALUE_AROUND < VALUE_SHORT && !writer->failed &&
-            writer->end - writer->at >= 2 + VALUE_SHORT)
-                at = attribute_write_short(writer->at, number, attribute, key_size, text);
-        if (!at)
-                return attribute_write_long(writer, number, attribute);
-        writer->at = at;
-        return true;
+        if (!key_size || !value_is_short(&text, attribute) || text >= VALUE_SHORT ||
+            key_size + text + VALUE_AROUND >= VALUE_SHORT || end - at < 2 + VALUE_SHORT)
+                return NULL;
+        return attribute_write_short(at, number, attribute, key_size, text);
 }
 
 size_t catena__attributes_size(uint32_t number, const catena_attribute *attributes, size_t n) {

@@ -29,3 +29,12 @@ bool catena__attribute_write(PbWriter *writer, uint32_t number, const catena_att
 size_t catena__attributes_size(uint32_t number, const catena_attribute *attributes, size_t n);
 unsigned catena__attributes_write(PbWriter *writer, uint32_t number,
                                   const catena_attribute *attributes, size_t n);
+
+/*
+ * The short way, for text that ends with a NUL and attributes that are short and plain: returns
+ * the end of what was written, NULL where it must go the other way.
+ */
+uint8_t *catena__text_write_short(uint8_t *at, const uint8_t *end, uint32_t number,
+                                  const char *text);
+uint8_t *catena__attribute_write_short(uint8_t *at, const uint8_t *end, uint32_t number,
+                                       const catena_attribute *attribute);

@@ -26,16 +26,6 @@ static uint64_t record_read64(const uint8_t *data) {
         return le64toh(value);
 }
 
-static void record_write16(uint8_t *data, uint16_t value) {
-        value = htole16(value);
-        memcpy(data, &value, sizeof value);
-}
-
-static void record_write32(uint8_t *data, uint32_t value) {
-        value = htole32(value);
-        memcpy(data, &value, sizeof value);
-}
-
 RecordHeader record_header_read(const uint8_t *data) {
         return (RecordHeader){
                 .size = record_read32(data),
@@ -45,17 +35,6 @@ RecordHeader record_header_read(const uint8_t *data) {
                 .scope = record_read32(data + 12),
                 .id = record_read64(data + 16),
         };
-}
-
-void record_header_write(uint8_t *data, const RecordHeader *header) {
-        uint64_t id = htole64(header->id);
-
-        record_write32(data, header->size);
-        record_write16(data + 4, header->type);
-        record_write16(data + 6, header->flags);
-        record_write32(data + 8, header->context);
-        record_write32(data + 12, header->scope);
-        memcpy(data + 16, &id, sizeof id);
 }
 
 /* Those that a client may send: what is left out comes from the daemon. */

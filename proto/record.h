@@ -12,9 +12,11 @@
  * I/O: none.  Threads: any.
  */
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum {
         RECORD_HEADER_SIZE = 24,
@@ -107,7 +109,18 @@ static inline size_t record_stride(size_t size) {
 
 /* `data` holds 24 bytes; alignment does not matter. */
 RecordHeader record_header_read(const uint8_t *data);
-void record_header_write(uint8_t *data, const RecordHeader *header);
+
+/* Word by word: processors stall where what was written in halves is read as a whole. */
+static inline void record_header_write(uint8_t *data, const RecordHeader *header) {
+        uint64_t kind = htole64((uint64_t)header->flags << 48 | (uint64_t)header->type << 32 |
+                                header->size);
+        uint64_t place = htole64((uint64_t)header->scope << 32 | header->context);
+        uint64_t id = htole64(header->id);
+
+        memcpy(data, &kind, sizeof kind);
+        memcpy(data + 8, &place, sizeof place);
+        memcpy(data + 16, &id, sizeof id);
+}
 
 static inline RecordVerdict record_verdict(uint16_t flags) {
         return (RecordVerdict)((flags & RECORD_VERDICT_MASK) >> RECORD_VERDICT_SHIFT);

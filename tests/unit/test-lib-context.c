@@ -12,6 +12,11 @@ static void start(void) {
         fake_daemon_open(&fake);
 }
 
+static void start_with_arena(void) {
+        fake_daemon_open(&fake);
+        fake_daemon_open_arena(&fake, ARENA_CHUNKS);
+}
+
 static void stop(void) {
         fake_daemon_close(&fake);
 }
@@ -381,11 +386,11 @@ START_TEST(much_baggage_is_cut_between_members) {
 }
 END_TEST
 
-int main(void) {
-        Suite *suite = suite_create("lib-context");
-        TCase *tcase = tcase_create("lib-context");
+/* What holds whatever carries the records. */
+static void add_tests(Suite *suite, const char *name, void (*begin)(void)) {
+        TCase *tcase = tcase_create(name);
 
-        tcase_add_checked_fixture(tcase, start, stop);
+        tcase_add_checked_fixture(tcase, begin, stop);
         tcase_add_test(tcase, a_root_is_its_own_chain);
         tcase_add_test(tcase, a_child_is_caused_by_its_parent);
         tcase_add_test(tcase, a_correlation_id_from_outside_names_an_unseen_root);
@@ -402,5 +407,12 @@ int main(void) {
         tcase_add_test(tcase, bad_headers_make_a_root);
         tcase_add_test(tcase, much_baggage_is_cut_between_members);
         suite_add_tcase(suite, tcase);
+}
+
+int main(void) {
+        Suite *suite = suite_create("lib-context");
+
+        add_tests(suite, "stream", start);
+        add_tests(suite, "arena", start_with_arena);
         return unit_run(suite);
 }

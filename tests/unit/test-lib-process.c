@@ -18,6 +18,11 @@ static void start(void) {
         fake_daemon_open(&fake);
 }
 
+static void start_with_arena(void) {
+        fake_daemon_open(&fake);
+        fake_daemon_open_arena(&fake, ARENA_CHUNKS);
+}
+
 static void stop(void) {
         fake_daemon_close(&fake);
 }
@@ -292,6 +297,7 @@ START_TEST(ids_differ_after_a_fork) {
 END_TEST
 
 START_TEST(an_exit_says_goodbye_and_a_silent_child_does_not) {
+        unsigned n_before = fake.n_connections;
         pid_t child = fork();
 
         if (child == 0) {
@@ -304,7 +310,7 @@ START_TEST(an_exit_says_goodbye_and_a_silent_child_does_not) {
         }
         wait_for(child);
         fake_daemon_take(&fake);
-        ck_assert_uint_eq(fake.n_connections, 1);
+        ck_assert_uint_eq(fake.n_connections, n_before + 1);
         ck_assert_uint_eq(fake_daemon_count(&fake, RECORD_BYE, 0), 1);
         ck_assert_uint_eq(fake.records[fake.n_records - 1].header.type, RECORD_BYE);
 }
@@ -445,11 +451,11 @@ START_TEST(a_path_that_is_too_long_is_told) {
 }
 END_TEST
 
-int main(void) {
-        Suite *suite = suite_create("lib-process");
-        TCase *tcase = tcase_create("lib-process");
+/* What holds whatever carries the records. */
+static void add_tests(Suite *suite, const char *name, void (*begin)(void)) {
+        TCase *tcase = tcase_create(name);
 
-        tcase_add_checked_fixture(tcase, start, stop);
+        tcase_add_checked_fixture(tcase, begin, stop);
         tcase_set_timeout(tcase, 60);
         tcase_add_test(tcase, what_threads_say_arrives_or_is_counted);
         tcase_add_test(tcase, threads_that_begin_together_lose_nothing);
@@ -459,6 +465,15 @@ int main(void) {
         tcase_add_test(tcase, a_fork_while_threads_speak_is_whole);
         tcase_add_test(tcase, ids_differ_after_a_fork);
         tcase_add_test(tcase, an_exit_says_goodbye_and_a_silent_child_does_not);
+        suite_add_tcase(suite, tcase);
+}
+
+/* What is settled when the library starts. */
+static void add_starting_tests(Suite *suite) {
+        TCase *tcase = tcase_create("stream only");
+
+        tcase_add_checked_fixture(tcase, start, stop);
+        tcase_set_timeout(tcase, 60);
         tcase_add_test(tcase, the_resource_tells_who_speaks);
         tcase_add_test(tcase, the_environment_names_the_service);
         tcase_add_loop_test(tcase, an_error_discards_the_whole_variable, 0, 5);
@@ -466,5 +481,13 @@ int main(void) {
         tcase_add_test(tcase, a_disabled_library_passes_on_what_came);
         tcase_add_test(tcase, a_path_that_is_too_long_is_told);
         suite_add_tcase(suite, tcase);
+}
+
+int main(void) {
+        Suite *suite = suite_create("lib-process");
+
+        add_tests(suite, "stream", start);
+        add_tests(suite, "arena", start_with_arena);
+        add_starting_tests(suite);
         return unit_run(suite);
 }
