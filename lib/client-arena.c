@@ -20,6 +20,7 @@ static struct {
         _Atomic(ArenaHeader *) header;
         _Atomic uint32_t n_chunks; /* as it was when it was mapped */
         _Atomic uint32_t epoch;    /* of the process that mapped it */
+        atomic_bool abandoned;     /* the daemon reads it no more */
         bool possible;
         atomic_bool fences; /* publishing must fence: the daemon's membarrier does not reach us */
 } arena;
@@ -106,11 +107,28 @@ static ArenaHeader *arena_place(void) {
         return header == MAP_FAILED ? NULL : header;
 }
 
+static bool arena_is_read(const ArenaHeader *header, uint32_t n_chunks) {
+        for (uint32_t i = 0; i < n_chunks; i++)
+                if (arena_word_end(atomic_load(&header->words[i].value)))
+                        return false;
+        return true;
+}
+
+/* How many records that would be nobody knows: it counts as one. */
+void catena__arena_abandon(void) {
+        if (!catena__arena_is_mapped())
+                return;
+        if (!arena_is_read(atomic_load(&arena.header), atomic_load(&arena.n_chunks)))
+                catena__lost(LOST_NOT_CONNECTED, LOST_UPDATES);
+        atomic_store(&arena.abandoned, true);
+}
+
 bool catena__arena_map(int fd) {
         uint32_t n_chunks = arena_check(fd);
         ArenaHeader *header;
 
         catena__arena_close();
+        catena__arena_abandon();
         header = n_chunks ? arena_place() : NULL;
         if (!header || mmap(header, arena_chunk_offset(n_chunks), PROT_READ | PROT_WRITE,
                             MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
@@ -118,11 +136,13 @@ bool catena__arena_map(int fd) {
         atomic_store(&arena.header, header);
         atomic_store(&arena.n_chunks, n_chunks);
         atomic_store(&arena.epoch, catena__process_epoch());
+        atomic_store(&arena.abandoned, false);
         return true;
 }
 
 bool catena__arena_is_mapped(void) {
-        return atomic_load(&arena.epoch) == catena__process_epoch();
+        return atomic_load(&arena.epoch) == catena__process_epoch() &&
+               !atomic_load(&arena.abandoned);
 }
 
 void catena__arena_open(uint64_t connection) {

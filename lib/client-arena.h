@@ -61,5 +61,10 @@ void catena__arena_lost(LostKind kind);
 bool catena__arena_map(int fd);
 /* Whether there is one of this process, to go on with. */
 bool catena__arena_is_mapped(void);
+/*
+ * The daemon goes on without the one there is. What it may not have read of it counts as lost, as
+ * it does where another is mapped in its place.
+ */
+void catena__arena_abandon(void);
 void catena__arena_open(uint64_t connection);
 void catena__arena_close(void);

@@ -100,7 +100,9 @@ static void link_break(void) {
 /* ---- reading ---- */
 
 static void link_open_arena(bool mapped, bool same_session) {
-        if (!mapped && !(same_session && catena__arena_is_mapped()))
+        if (!mapped && !same_session)
+                catena__arena_abandon();
+        if (!catena__arena_is_mapped())
                 return;
         catena__arena_open(atomic_load(&link_state.connection));
         if (atomic_load(&link_state.broken))
@@ -130,6 +132,8 @@ static void link_welcome(const LinkInput *input, size_t size) {
         atomic_store(&link_state.welcomed, true);
         if (arena)
                 link_open_arena(input->mapped, same_session);
+        else
+                catena__arena_abandon();
 }
 
 static void link_flushed(const RecordHeader *header, const uint8_t *body) {
