@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Records over catenad's socket, as the library sends them. */
+/* Records over catenad's socket or through its arenas, as the library says them. */
 
 #include "proto/pb.h"
 #include "proto/record.h"
+#include "tests/bench/load-arena.h"
 #include "tests/bench/load.h"
 
 #include <err.h>
@@ -18,15 +19,21 @@
 enum {
         LOAD_STREAM_HELLO_VERSION = 1, /* fields of catena.v1.Hello */
         LOAD_STREAM_HELLO_RESOURCE = 2,
+        LOAD_STREAM_HELLO_ARENA = 5,
         LOAD_STREAM_RESOURCE_ATTRIBUTES = 1,
         LOAD_STREAM_CONTEXT_ID = 1, /* … of catena.v1.Context */
         LOAD_STREAM_CORRELATION_ID = 2,
         LOAD_STREAM_START_TIME = 6,
 };
 
+typedef struct LoadStreamClient {
+        int fd;
+        LoadArena *arena; /* NULL: none */
+} LoadStreamClient;
+
 struct LoadStream {
         Load *load;
-        int *fds; /* [n_clients] */
+        LoadStreamClient *clients; /* [n_clients] */
         unsigned client;
         Template first, last; /* of a span: its START, or the whole; its END */
         TemplateSpan *open;   /* [n_open], a ring */
@@ -38,8 +45,12 @@ struct LoadStream {
 };
 
 static void load_stream_flush(LoadStream *stream) {
-        if (stream->n_bytes)
-                load_send_all(stream->fds[stream->client], stream->buffer, stream->n_bytes);
+        const LoadStreamClient *client = &stream->clients[stream->client];
+
+        if (stream->n_bytes && client->arena)
+                load_arena_write(client->arena, stream->buffer, stream->n_bytes);
+        else if (stream->n_bytes)
+                load_send_all(client->fd, stream->buffer, stream->n_bytes);
         stream->n_bytes = stream->n_records = 0;
 }
 
@@ -108,7 +119,7 @@ void load_stream_say(LoadStream *stream, unsigned n) {
 
 /* ---- opening ---- */
 
-static void load_stream_hello(int fd) {
+static void load_stream_hello(int fd, bool arena) {
         static const char service[] = "\x0a\x0cservice.name\x12\x06\x0a\x04load";
         uint8_t data[256] = {0}, resource[64], *body = data + RECORD_HEADER_SIZE;
         PbWriter attributes = pb_writer(resource, sizeof resource);
@@ -119,26 +130,54 @@ static void load_stream_hello(int fd) {
         pb_put_varint(&hello, LOAD_STREAM_HELLO_VERSION, RECORD_VERSION);
         pb_put_bytes(&hello, LOAD_STREAM_HELLO_RESOURCE, resource,
                      (size_t)(attributes.at - resource));
+        if (arena)
+                pb_put_varint(&hello, LOAD_STREAM_HELLO_ARENA, 1);
         header.size = (uint32_t)(hello.at - data);
         record_header_write(data, &header);
         load_send_all(fd, data, record_stride(header.size));
-        if (recv(fd, data, RECORD_HEADER_SIZE, MSG_WAITALL) != RECORD_HEADER_SIZE)
+}
+
+/* The descriptor of an arena that came along, or -1. */
+static int load_stream_welcome(int fd) {
+        union {
+                struct cmsghdr header;
+                uint8_t bytes[CMSG_SPACE(sizeof(int))];
+        } control = {0};
+        uint8_t data[256];
+        struct iovec piece = {data, RECORD_HEADER_SIZE};
+        struct msghdr message = {
+                .msg_iov = &piece,
+                .msg_iovlen = 1,
+                .msg_control = &control,
+                .msg_controllen = sizeof control,
+        };
+        RecordHeader header;
+        int arena_fd = -1;
+
+        if (recvmsg(fd, &message, MSG_WAITALL | MSG_CMSG_CLOEXEC) != RECORD_HEADER_SIZE)
                 errx(EXIT_FAILURE, "the daemon hung up");
+        if (CMSG_FIRSTHDR(&message))
+                memcpy(&arena_fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof arena_fd);
         header = record_header_read(data);
         if (header.type != RECORD_WELCOME || header.size > sizeof data)
                 errx(EXIT_FAILURE, "not welcome: a record of type %u", header.type);
         recv(fd, data, record_stride(header.size) - RECORD_HEADER_SIZE, MSG_WAITALL);
+        return arena_fd;
 }
 
-static int load_stream_connect(const char *path) {
+static void load_stream_connect(Load *load, LoadStreamClient *client) {
+        const char *path = load->options.socket;
         struct sockaddr_un address = {.sun_family = AF_UNIX};
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), arena_fd;
 
         snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
         if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
                 err(EXIT_FAILURE, "%s", path);
-        load_stream_hello(fd);
-        return fd;
+        load_stream_hello(fd, load->options.arena);
+        arena_fd = load_stream_welcome(fd);
+        client->fd = fd;
+        client->arena = arena_fd < 0 ? NULL : load_arena_new(arena_fd, fd);
+        load->n_arenas += arena_fd >= 0;
 }
 
 /* Contexts are numbered in a session: every client announces them all. */
@@ -170,15 +209,15 @@ LoadStream *load_stream_open(Load *load) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
         stream->load = load;
-        stream->fds = calloc(options->n_clients, sizeof *stream->fds);
+        stream->clients = calloc(options->n_clients, sizeof *stream->clients);
         stream->open = calloc(options->n_open + 1, sizeof *stream->open);
-        if (!stream->fds || !stream->open)
+        if (!stream->clients || !stream->open)
                 err(EXIT_FAILURE, "memory");
         template_make(&stream->first,
                       options->part == TEMPLATE_WHOLE ? TEMPLATE_WHOLE : TEMPLATE_START);
         template_make(&stream->last, options->part);
         for (stream->client = 0; stream->client < options->n_clients; stream->client++) {
-                stream->fds[stream->client] = load_stream_connect(options->socket);
+                load_stream_connect(load, &stream->clients[stream->client]);
                 load_stream_contexts(stream);
         }
         stream->client = 0;

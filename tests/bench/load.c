@@ -153,10 +153,10 @@ static void load_run(Load *load) {
         n_said = load_say(load, page, stream, http);
         after = load_usage(load->options.pid);
         n_arrived = page->n_spans - base;
-        printf("{\"said\":%" PRIu64 ",\"arrived\":%" PRIu64 ",\"refused\":%" PRIu64
+        printf("{\"said\":%" PRIu64 ",\"arrived\":%" PRIu64 ",\"arenas\":%u,\"refused\":%" PRIu64
                ",\"wall_ns\":%" PRIu64 ",\"cpu_ns\":%" PRIu64 ",\"rss_before_kib\":%" PRIu64
                ",\"rss_kib\":%" PRIu64 ",\"shared_kib\":%" PRIu64 ",\"peak_kib\":%" PRIu64 "}\n",
-               n_said, n_arrived, load->n_refused, after.wall_ns - before.wall_ns,
+               n_said, n_arrived, load->n_arenas, load->n_refused, after.wall_ns - before.wall_ns,
                after.cpu_ns - before.cpu_ns, before.rss_kib, after.rss_kib, after.shared_kib,
                after.peak_kib);
 }
@@ -174,11 +174,14 @@ static TemplatePart load_part(const char *name) {
 }
 
 static void load_option(LoadOptions *options, int option, const char *value) {
-        uint64_t number = strtoull(value, NULL, 10);
+        uint64_t number = value ? strtoull(value, NULL, 10) : 0;
 
         switch (option) {
         case 's':
                 options->socket = value;
+                break;
+        case 'A':
+                options->arena = true;
                 break;
         case 'h':
                 options->http_port = (uint16_t)number;
@@ -220,19 +223,13 @@ static void load_option(LoadOptions *options, int option, const char *value) {
 
 int main(int argc, char **argv) {
         static const struct option known[] = {
-                {"socket", required_argument, NULL, 's'},
-                {"http", required_argument, NULL, 'h'},
-                {"page", required_argument, NULL, 'p'},
-                {"pid", required_argument, NULL, 'P'},
-                {"spans", required_argument, NULL, 'n'},
-                {"clients", required_argument, NULL, 'c'},
-                {"kind", required_argument, NULL, 'k'},
-                {"a-send", required_argument, NULL, 'a'},
-                {"open", required_argument, NULL, 'o'},
-                {"chains", required_argument, NULL, 'C'},
-                {"rate", required_argument, NULL, 'r'},
-                {"window", required_argument, NULL, 'w'},
-                {0},
+                {"socket", required_argument, NULL, 's'}, {"http", required_argument, NULL, 'h'},
+                {"page", required_argument, NULL, 'p'},   {"pid", required_argument, NULL, 'P'},
+                {"spans", required_argument, NULL, 'n'},  {"clients", required_argument, NULL, 'c'},
+                {"kind", required_argument, NULL, 'k'},   {"a-send", required_argument, NULL, 'a'},
+                {"open", required_argument, NULL, 'o'},   {"chains", required_argument, NULL, 'C'},
+                {"rate", required_argument, NULL, 'r'},   {"window", required_argument, NULL, 'w'},
+                {"arena", no_argument, NULL, 'A'},        {0},
         };
         Load load = {
                 .options = {.n_clients = 1, .n_a_send = 1, .n_request = 1000, .window = 40000},

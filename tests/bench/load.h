@@ -17,6 +17,7 @@
 typedef struct LoadOptions {
         const char *socket; /* catenad's; or: */
         uint16_t http_port; /* of an OTLP/HTTP receiver */
+        bool arena;         /* asks catenad for arenas; where it gives none, the stream */
         const char *page;
         pid_t pid; /* who is measured */
         uint64_t n_spans;
@@ -33,6 +34,7 @@ typedef struct LoadOptions {
 typedef struct Load {
         LoadOptions options;
         uint64_t random;
+        unsigned n_arenas;
         uint64_t n_refused; /* requests answered by anything but 200, each sent again */
 } Load;
 

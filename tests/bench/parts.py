@@ -13,10 +13,16 @@ from table import interleave, median, number, ratio, spread, table
 NS_A_US = 1000
 KIB_A_MIB = 1024
 COMPRESSIONS = ("none", "gzip")
+ARENA = ("--arena",)
 
 
 def costs_us(results):
     return [r["cpu_ns"] / r["arrived"] / NS_A_US for r in results if r["arrived"]]
+
+
+def own_mib(result):
+    """Without the journal."""
+    return (result["rss_kib"] - result["shared_kib"]) / KIB_A_MIB
 
 
 def n_lost(results):
@@ -54,7 +60,7 @@ def caller_command(bench, name):
     if name == "minimal program":
         program = bench.programs / "bench-minimal-writer"
         if not program.exists():
-            peers.missing[name] = "there is none for the socket"
+            peers.missing[name] = "it is not built"
         return [program] if program.exists() else None
     if name in ("opentelemetry-rust", "fastrace"):
         return peers.rust() and [peers.rust(), name.removesuffix("-rust")]
@@ -138,11 +144,12 @@ def caller(bench, sizes):
 # ---- what a span costs the daemon ----
 
 DAEMON_CASES = [  # name, which, kind of span, options of the load
-    ("catenad, whole spans", "catenad", "whole", ()),
-    ("catenad, joined by copy", "catenad", "joined", ()),
-    ("catenad, rebuilt", "catenad", "rebuilt", ()),
+    ("catenad, whole spans", "catenad", "whole", ARENA),
+    ("catenad, joined by copy", "catenad", "joined", ARENA),
+    ("catenad, rebuilt", "catenad", "rebuilt", ARENA),
+    ("catenad, joined, by socket", "catenad", "joined", ()),
     ("catenad, joined, 32 KiB a send", "catenad", "joined", ("--a-send", 1000)),
-    ("minimal program, joined", "minimal", "joined", ()),
+    ("minimal program, a record a send", "minimal", "joined", ()),
     ("minimal program, 32 KiB a send", "minimal", "joined", ("--a-send", 1000)),
     ("Collector", "collector", None, ()),
     ("Rotel", "rotel", None, ()),
@@ -184,17 +191,17 @@ def daemon(bench, sizes):
             number(costs[1]), ratio(costs[1], base["gzip"]), number(rate),
             number(median([r["idle_kib"] / KIB_A_MIB for r in plain])),
             number(median([r["rss_kib"] / KIB_A_MIB for r in plain])),
-            number(median([(r["rss_kib"] - r["shared_kib"]) / KIB_A_MIB for r in plain])),
+            number(median([own_mib(r) for r in plain])),
             sum(n_lost(results[f"{row[0]}, {how}"]) for how in COMPRESSIONS),
         ])
     return (
         "## A span, in the daemon\n\n"
         "CPU time of the daemon's process a span, one core; spans of 410 bytes with 8 attributes.\n"
-        "catenad and the minimal program (copies, validates, joins, sends; nothing else) take one\n"
-        "record a send from one client, as the library says them, where nothing else is said;\n"
-        "the Collector and Rotel take the same spans over OTLP/HTTP, 1,000 a request. All send\n"
-        "OTLP/HTTP to the same sink. Ratios are to “joined by copy”, the usual case. Of the\n"
-        "memory after the load, the journal is what is shared.\n\n"
+        "catenad takes them from one client's arena, or from its socket, in sends of one record,\n"
+        "as the library says them, or of many; the minimal program (copies, validates, joins,\n"
+        "sends; nothing else) from its socket; the Collector and Rotel over OTLP/HTTP, 1,000 a\n"
+        "request. All send OTLP/HTTP to the same sink. Ratios are to “joined by copy”, the\n"
+        "usual case. Of the memory after the load, the journal is what is shared.\n\n"
         + table(["µs CPU a span", "identity", "×", "spread", "gzip", "×", "1,000 spans/s",
                  "MiB idle", "after", "less journal", "lost"], rows)
     )
@@ -215,7 +222,7 @@ def scale(bench, sizes):
 
     def measure(options):
         process, target = bench.start_catenad("none", journal="1GiB")
-        result = bench.load(process, target, sizes.daemon_spans, "--kind", "joined",
+        result = bench.load(process, target, sizes.daemon_spans, "--kind", "joined", *ARENA,
                             *options)
         bench.stop(process)
         return result
@@ -229,14 +236,16 @@ def scale(bench, sizes):
         rows.append([
             name, number(median(costs)), ratio(median(costs), base), spread(costs),
             number(median([r["rss_kib"] / KIB_A_MIB for r in results[name]])),
-            number(median([(r["rss_kib"] - r["shared_kib"]) / KIB_A_MIB for r in results[name]])),
-            n_lost(results[name]),
+            number(median([own_mib(r) for r in results[name]])),
+            median([r["arenas"] for r in results[name]]), n_lost(results[name]),
         ])
     return (
         "## How a span's cost grows\n\n"
         "catenad, identity, joined by copy, with a journal of at most 1 GiB (open spans may hold\n"
-        "half of it; the default is 48 MiB). Each chain is one context of one client.\n\n"
-        + table(["catenad", "µs CPU a span", "×", "spread", "MiB", "less journal", "lost"], rows)
+        "half of it; the default is 48 MiB). Each chain is one context of one client. Clients\n"
+        "without an arena, since theirs hold as much as a user may, say it by the socket.\n\n"
+        + table(["catenad", "µs CPU a span", "×", "spread", "MiB", "less journal", "arenas",
+                 "lost"], rows)
     )
 
 
@@ -248,10 +257,10 @@ LATENCY_DELAY_MS = 100
 def latency(bench, sizes):
     def measure(rate):
         process, target = bench.start_catenad("none", delay_ms=LATENCY_DELAY_MS)
-        bench.load(process, target, 1000, "--kind", "joined")
+        bench.load(process, target, 1000, "--kind", "joined", *ARENA)
         bench.take_latency(LATENCY_DELAY_MS)
         result = bench.load(process, target, int(rate * sizes.latency_s), "--kind", "joined",
-                            "--rate", rate)
+                            "--rate", rate, *ARENA)
         p50, p99, most = bench.latencies_us(0.5, 0.99, 1)
         bench.take_latency(0)
         bench.stop(process)
@@ -286,7 +295,7 @@ def memory(bench, sizes):
     points = []
     for share in (0.01, 0.09, 0.4, 0.5):
         result = bench.load(process, target, int(sizes.memory_spans * share), "--kind", "joined",
-                            "--clients", 4)
+                            "--clients", 4, *ARENA)
         done = sum(r["said"] for r, _, _ in points) + result["said"]
         points.append((result, done, resident_kib(process)))
     bench.stop(process)
