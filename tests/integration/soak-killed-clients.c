@@ -23,8 +23,9 @@ enum {
         SPANS_BEFORE_DEATH = 200, /* at most; how many is random */
         CHILD_EVERY = 4,          /* clients have one */
         CHILD_SPANS = 20,
-        FLUSH_EVERY = 50, /* so that no socket is ever full */
+        FLUSH_EVERY = 50, /* so that no socket and no arena is ever full */
         FLUSH_MS = 60000,
+        PAUSE_MS = 5, /* of a client after each flush, so that its user keeps within its share */
 };
 
 /* What a client has said, as it goes: in memory that outlives it. */
@@ -82,8 +83,10 @@ static void live(void *user) {
                 note(diary);
                 catena_span_set_int(open[i % 3], "i", i);
                 catena_span_event(open[i % 3], "breath", NULL, 0);
-                if (i % FLUSH_EVERY == 0)
+                if (i % FLUSH_EVERY == 0) {
                         catena_flush(FLUSH_MS);
+                        poll(NULL, 0, PAUSE_MS);
+                }
         }
 }
 
