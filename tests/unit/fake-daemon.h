@@ -40,7 +40,7 @@ typedef struct FakeRecord {
         unsigned connection; /* 1, 2, … */
 } FakeRecord;
 
-enum { FAKE_CONNECTIONS_MAX = 64 };
+enum { FAKE_CONNECTIONS_MAX = 256 };
 
 typedef struct FakeConnection {
         int fd; /* -1: it has ended */

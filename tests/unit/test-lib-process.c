@@ -12,6 +12,14 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
+#ifdef __SANITIZE_THREAD__
+/* A forked child has none of its parent's threads, and so cannot join them. */
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
+const char *__tsan_default_options(void) {
+        return "report_thread_leaks=0";
+}
+#endif
+
 static FakeDaemon fake;
 
 static void start(void) {
