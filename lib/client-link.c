@@ -24,7 +24,7 @@ enum {
         LINK_BACKOFF_MAX_MS = 6400,
         LINK_NS_PER_MS = 1000000,
         LINK_BIG_MAX = RECORD_SIZE_MAX + RECORD_SEND_MAX,
-        LINK_TRIES = 100,
+        LINK_TRIES = 1000, /* each a fraction of a microsecond, where nobody else has work */
 
         WELCOME_TOKEN = 2,
         WELCOME_RECORDING = 3,

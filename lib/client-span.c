@@ -372,32 +372,39 @@ void catena_span_error(catena_span span, const char *type, const char *message,
 
 /* ---- ending ---- */
 
-/* `unix_ns` 0: now. */
-static void span_end(const catena_span *span, uint64_t unix_ns) {
+/* Its parent is current again, if it is current. */
+static void span_leave(const catena_span *span, Slot *slot) {
         uint64_t parent, id = id_span_key(span->span_id);
+
+        if (atomic_load_explicit(&slot->span, memory_order_relaxed) != id)
+                return;
+        memcpy(&parent, span->parent_id, sizeof parent);
+        (void)atomic_compare_exchange_strong(&slot->span, &id, parent);
+}
+
+/* `unix_ns` 0: now, which is read first, so that what was written before has time to leave. */
+static void span_end(const catena_span *span, uint64_t unix_ns) {
         SpanStamp stamp = catena__span_stamp(span);
+        bool recording, away = false;
         Fragment end;
-        Slot *slot;
 
         if (!span_is_ours(span))
                 return;
-        slot = catena__slot_find(span->context);
-        if (slot && atomic_load_explicit(&slot->span, memory_order_relaxed) == id) {
-                memcpy(&parent, span->parent_id, sizeof parent);
-                (void)atomic_compare_exchange_strong(&slot->span, &id, parent);
+        recording = stamp.recording && catena__process_on();
+        if (recording) {
+                away = catena__link_is_away();
+                if (!away && !unix_ns)
+                        unix_ns = catena__clock_unix_ns(stamp.era, span_clock());
         }
-        if (!stamp.recording || !catena__process_on())
-                return;
-        if (catena__link_is_away()) {
-                catena__lost(LOST_NOT_CONNECTED, LOST_ENDS);
-                return;
-        }
-        if (!unix_ns)
-                unix_ns = catena__clock_unix_ns(stamp.era, span_clock());
         fragment_init(&end, RECORD_END);
-        end.slot = slot;
         end.unix_ns = unix_ns;
-        catena__fragment_send(span, &end);
+        end.slot = catena__slot_find(span->context);
+        if (end.slot)
+                span_leave(span, end.slot);
+        if (away)
+                catena__lost(LOST_NOT_CONNECTED, LOST_ENDS);
+        else if (recording)
+                catena__fragment_send(span, &end);
 }
 
 void catena_span_end_at(catena_span span, uint64_t unix_ns) {
