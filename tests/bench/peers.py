@@ -55,7 +55,7 @@ class Peers:
         folder = CACHE / "rust"
         return self._build(
             "rust", "cargo", folder / "release" / "caller",
-            [(["cargo", "build", "--release", "--locked"], HERE / "rust",
+            [(["cargo", "build", "--release"], HERE / "rust",
               {"CARGO_TARGET_DIR": str(folder)})],
         )
 
