@@ -92,6 +92,12 @@ static inline bool validate_bloom_meet(const ValidateBloom *a, const ValidateBlo
                (a->bits[3] & b->bits[3]);
 }
 
+/* Whether all keys of `part` may be in it. */
+static inline bool validate_bloom_holds(const ValidateBloom *bloom, const ValidateBloom *part) {
+        return !((part->bits[0] & ~bloom->bits[0]) | (part->bits[1] & ~bloom->bits[1]) |
+                 (part->bits[2] & ~bloom->bits[2]) | (part->bits[3] & ~bloom->bits[3]));
+}
+
 static inline void validate_bloom_merge(ValidateBloom *into, const ValidateBloom *from) {
         for (unsigned i = 0; i < 4; i++)
                 into->bits[i] |= from->bits[i];

@@ -257,6 +257,10 @@ static unsigned join_status_rank(uint64_t code) {
         return code == 1 ? 2 : code == 2 ? 1 : 0; /* Ok, Error, Unset */
 }
 
+bool join_status_wins(uint32_t before, uint32_t status) {
+        return join_status_rank(before) < 2 && join_status_rank(status) >= join_status_rank(before);
+}
+
 static void join_collect_status(Join *join, const PbField *field, bool closes) {
         PbReader reader = pb_reader(field->data, field->size);
         JoinStatus status = {0};
@@ -269,8 +273,7 @@ static void join_collect_status(Join *join, const PbField *field, bool closes) {
                         status.message = inner;
                 else
                         join->report->n_unknown_fields++;
-        if (closes || (join_status_rank(join->status.code) < 2 &&
-                       join_status_rank(status.code) >= join_status_rank(join->status.code)))
+        if (closes || join_status_wins(join->status.code, status.code))
                 join->status = status;
 }
 

@@ -50,6 +50,9 @@ typedef struct JoinReport {
  */
 bool join_keys_repeat(const JoinPiece *pieces, size_t n_pieces);
 
+/* Whether a later status takes the place of one before it: Ok is final, Error beats Unset. */
+bool join_status_wins(uint32_t before, uint32_t status);
+
 size_t join_size(const JoinPiece *pieces, size_t n_pieces);
 /* Appends the pieces as they are. */
 int join_copy(Buffer *out, const JoinPiece *pieces, size_t n_pieces);

@@ -53,6 +53,12 @@ int recorder_close_span(Recorder *recorder, Span *span, uint64_t end_unix_ns,
         if (object->context && !object->context->known)
                 recorder->counters.spans_without_context++;
         recorder->counters.spans_closed++;
+        if (!recorder->replaying) {
+                r = metrics_close_span(recorder->options.metrics, span, end_unix_ns,
+                                       &recorder->pieces);
+                if (r)
+                        return error_trace(r);
+        }
         recorder_leave_open(recorder, span);
         chains_span_end(recorder->chains, &span->chain, end_unix_ns, end_reason);
         recorder_close_object(recorder, object, time_unix_ns);

@@ -17,6 +17,7 @@
 #include "catena.pb-c.h"
 #include "daemon/base/buffer.h"
 #include "daemon/trace/context.h"
+#include "daemon/trace/metrics.h"
 #include "daemon/trace/recorder.h"
 #include "daemon/trace/span.h"
 #include "proto/validate.h"

@@ -9,8 +9,9 @@
  * begins, a batch is sealed, an exporter answered) is written to the journal as a record and takes
  * effect by being read like any other. So a replay of the journal stands where the daemon stood.
  *
- * Owns: sessions, contexts, spans, logs, batches.  Borrows: the Journal, the Chains.  Bound: the
- * journal's.  I/O: none of its own.  Clock: passed in; records take the time of their block.
+ * Owns: sessions, contexts, spans, logs, batches.  Borrows: the Journal, the Chains, the Metrics.
+ * Bound: the journal's.  I/O: none of its own.  Clock: passed in; records take the time of their
+ * block.
  */
 
 #include "daemon/base/list.h"
@@ -22,6 +23,7 @@
 #include "daemon/trace/session.h"
 #include "proto/record.h"
 
+typedef struct Metrics Metrics;
 typedef struct Recorder Recorder;
 
 enum {
@@ -75,7 +77,8 @@ typedef struct RecorderCounters {
 
 typedef struct RecorderOptions {
         Journal *journal;
-        Chains *chains; /* or NULL */
+        Chains *chains;   /* or NULL */
+        Metrics *metrics; /* or NULL: what closes is counted there */
         JoinLimits limits;
         size_t uid_share_bytes;  /* what one user's objects may hold of the journal */
         uint64_t seed;           /* random: of the hash maps */

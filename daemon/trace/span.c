@@ -4,6 +4,7 @@
 
 #include "daemon/base/error.h"
 #include "daemon/trace/context.h"
+#include "proto/otlp.h"
 
 #include <errno.h>
 
@@ -46,6 +47,26 @@ Span *span_free(Span *span) {
         return NULL;
 }
 
+/* What wins where fragments differ: a START comes before all others, whenever it arrives. */
+static void span_merge(Span *span, const Fragment *fragment, const ValidateSummary *summary) {
+        const uint8_t *data = journal_at(span->object.session->journal, fragment->hold.position);
+        bool start = fragment->flags & FRAGMENT_START;
+
+        if (summary->name.data && !(start && span->name)) {
+                span->name = fragment->hold.position +
+                             (size_t)((const uint8_t *)summary->name.data - data);
+                span->name_size = (uint32_t)summary->name.size;
+        }
+        if (summary->seen & 1u << OTLP_SPAN_KIND && !(start && span->seen & 1u << OTLP_SPAN_KIND))
+                span->kind = summary->kind;
+        if (summary->seen & 1u << OTLP_SPAN_STATUS &&
+            (fragment->flags & FRAGMENT_CLOSES ||
+             join_status_wins(span->status_code, summary->status_code)))
+                span->status_code = summary->status_code;
+        if (summary->start_unix_ns)
+                span->start_unix_ns = summary->start_unix_ns;
+}
+
 int span_add(Span *span, const Fragment *fragment, const ValidateSummary *summary) {
         int r;
 
@@ -58,13 +79,12 @@ int span_add(Span *span, const Fragment *fragment, const ValidateSummary *summar
                 span->object.rebuild = true;
         if (summary->repeated_key || validate_bloom_meet(&span->keys, &summary->keys))
                 span->keys_meet = true;
+        span_merge(span, fragment, summary);
         validate_bloom_merge(&span->keys, &summary->keys);
         span->seen |= summary->seen;
         span->n_attributes += summary->n_attributes;
         span->n_events += summary->n_events;
         span->n_links += summary->n_links;
-        if (summary->start_unix_ns)
-                span->start_unix_ns = summary->start_unix_ns;
         return 0;
 }
 
@@ -73,6 +93,7 @@ int span_replace(Span *span, const Fragment *fragment, const ValidateSummary *su
         span->object.rebuild = span->keys_meet = false;
         span->keys = (ValidateBloom){0};
         span->seen = span->n_attributes = span->n_events = span->n_links = 0;
+        span->name = span->kind = span->status_code = 0;
         return span_add(span, fragment, summary);
 }
 

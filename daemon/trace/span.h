@@ -20,6 +20,9 @@ typedef struct Span {
         uint64_t start_unix_ns, end_unix_ns;
         ValidateBloom keys;
         uint32_t n_attributes, n_events, n_links, seen;
+        JournalPosition name; /* where it lies, of name_size bytes; 0: it has none */
+        uint32_t name_size;
+        uint32_t kind, status_code; /* as its fragments merge so far */
         bool started, ended, closed;
         bool second_cut;   /* what made it pending came after the first cut */
         bool keys_meet;    /* two fragments may set the same key */

@@ -59,6 +59,7 @@ void script_open(Script *script) {
         ck_assert_int_eq(chains_new(&script->chains, CHAINS_MAX_BYTES, 1), 0);
         options.journal = script->journal;
         options.chains = script->chains;
+        options.metrics = script->metrics;
         ck_assert_int_eq(recorder_new(&script->recorder, &options), 0);
         ck_assert_int_eq(recorder_recover(script->recorder), 0);
         ck_assert_int_eq(recorder_set_exporters(script->recorder, script->exporters, signals,

@@ -14,6 +14,7 @@ typedef struct Script {
         char path[64];
         Journal *journal;
         Chains *chains;
+        Metrics *metrics; /* NULL at first: it opens without */
         Recorder *recorder;
         JournalReport report;
         JoinLimits limits;
