@@ -30,6 +30,7 @@
 enum {
         DAEMON_RETRY_MS = 100, /* while the journal has no room for somebody */
         DAEMON_SIGNALS_N = 3,
+        DAEMON_ARENA_BYTES_PER_UID = 1024 * 1024 * 1024, /* of which next to nothing is in use */
 };
 
 typedef enum DaemonState {
@@ -455,7 +456,7 @@ static int daemon_open_listener(Daemon *daemon) {
                 .group = listen->group,
                 .max_clients = listen->max_clients,
                 .clients_per_uid = daemon->config->limits.clients_per_uid,
-                .arena_bytes_per_uid = 0, /* none are offered yet: a span's START may be missed */
+                .arena_bytes_per_uid = DAEMON_ARENA_BYTES_PER_UID,
                 .store = {daemon_keep, daemon_forget, daemon_take, daemon},
                 .sink = {daemon_fail, daemon},
         };

@@ -29,13 +29,41 @@ void recorder_leave_open(Recorder *recorder, Span *span) {
         span->closed = true;
 }
 
+static int recorder_show_span(Recorder *recorder, Span *span, const ValidateSummary *start) {
+        const Session *session = span->object.session;
+        const Context *context = span->object.context;
+
+        return error_trace(chains_span_start(recorder->chains, &span->chain,
+                                             context ? context->chain : NULL, start,
+                                             session->service, session->credentials.pid));
+}
+
+int recorder_show_late(Recorder *recorder, Span *span) {
+        const Fragments *fragments = &span->object.fragments;
+        ValidateSummary summary;
+        int r = 0;
+
+        if (!span->unshown)
+                return 0;
+        span->unshown = false;
+        span->object.session->n_unshown--;
+        if (span_summary(span, &summary))
+                r = recorder_show_span(recorder, span, &summary);
+        for (uint32_t i = 0; i < fragments->n_fragments && !r; i++)
+                if (span_fragment_summary(span, &fragments->list[i], &summary))
+                        r = chains_span_update(recorder->chains, span->chain, &summary);
+        return error_trace(r);
+}
+
 int recorder_close_span(Recorder *recorder, Span *span, uint64_t end_unix_ns,
                         const char *end_reason, uint64_t time_unix_ns) {
         Object *object = &span->object;
         JoinReport report = {0};
         int r;
 
-        r = span_settle(span, &recorder->pieces);
+        r = recorder_show_late(recorder, span);
+        if (!r)
+                r = span_settle(span, &recorder->pieces);
         if (r)
                 return error_trace(r);
         if (object->rebuild) {
@@ -81,10 +109,10 @@ int recorder_start_span(Recorder *recorder, Span *span, const RecorderRecord *re
         list_append(&session->open, &span->object.link);
         session->n_open++;
         recorder->n_open++;
-        r = chains_span_start(recorder->chains, &span->chain,
-                              span->object.context ? span->object.context->chain : NULL, summary,
-                              session->service, session->credentials.pid);
-        return r ? error_trace(r) : 0;
+        /* What announces its context may stand elsewhere in this pass. */
+        span->unshown = span->object.context && !span->object.context->known;
+        session->n_unshown += span->unshown;
+        return span->unshown ? 0 : error_trace(recorder_show_span(recorder, span, summary));
 }
 
 void recorder_set_pending(Span *span, bool second_cut) {
@@ -164,8 +192,25 @@ int recorder_read_cursor(Session *session, const JournalBlock *block) {
                                               (SessionCursor){block->generation, block->offset}));
 }
 
+static int recorder_show_unshown(Recorder *recorder, Session *session) {
+        int r = 0;
+
+        list_for_each (link, &session->open) {
+                Span *span = list_entry(link, Span, object.link);
+
+                if (!session->n_unshown || r)
+                        break;
+                r = recorder_show_late(recorder, span);
+        }
+        return error_trace(r);
+}
+
 int recorder_read_pass_end(Recorder *recorder, Session *session, uint64_t time_unix_ns) {
         int r;
+
+        r = recorder_show_unshown(recorder, session);
+        if (r)
+                return error_trace(r);
 
         list_for_each_safe (link, &session->pending) {
                 Span *span = list_entry(link, Span, pending_link);

@@ -137,6 +137,8 @@ int recorder_log_new(Recorder *recorder, Session *session, Object **logp,
 int recorder_add_span(Recorder *recorder, Session *session, Span **spanp, uint64_t key);
 int recorder_start_span(Recorder *recorder, Span *span, const RecorderRecord *record,
                         const ValidateSummary *summary);
+/* Tells the chains of a span that they were not told of when it started; else does nothing. */
+int recorder_show_late(Recorder *recorder, Span *span);
 /* Without a START, or with an END whose pass has not ended: both wait for the pass. */
 void recorder_set_pending(Span *span, bool second_cut);
 /* `end_reason`: why the daemon ended it; NULL: it ended itself. */

@@ -96,6 +96,7 @@ typedef struct Session {
         List pending;       /* Span.pending_link: without a START, or with an END to be settled */
         List pending_contexts; /* Context.pending_link: the same of contexts */
         size_t n_open;         /* started, not closed */
+        size_t n_unshown;      /* of these, spans that the chains are not told of yet */
         size_t n_closed;       /* spans and logs that are not delivered yet */
 
         uint64_t n_accepted; /* spans */

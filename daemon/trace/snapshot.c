@@ -465,7 +465,9 @@ static int snapshot_read_span(Recorder *recorder, Session *session, const Record
                 recorder_set_pending(span, head->second_cut);
                 return 0;
         }
-        r = span_settle(span, &recorder->pieces);
+        r = recorder_show_late(recorder, span);
+        if (!r)
+                r = span_settle(span, &recorder->pieces);
         if (r)
                 return error_trace(r);
         recorder_leave_open(recorder, span);

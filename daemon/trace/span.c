@@ -120,17 +120,19 @@ int span_settle(Span *span, ObjectPieces *pieces) {
         return 0;
 }
 
+bool span_fragment_summary(const Span *span, const Fragment *fragment, ValidateSummary *summary) {
+        const Journal *journal = span->object.session->journal;
+
+        return validate_span(summary, journal_at(journal, fragment->hold.position),
+                             fragment->hold.size, fragment->flags & FRAGMENT_START,
+                             (const uint8_t *)&span->key) == 0;
+}
+
 bool span_summary(const Span *span, ValidateSummary *summary) {
         const Fragments *fragments = &span->object.fragments;
 
-        for (uint32_t i = 0; i < fragments->n_fragments; i++) {
-                const Fragment *fragment = &fragments->list[i];
-                if (!(fragment->flags & FRAGMENT_START))
-                        continue;
-                return validate_span(
-                               summary,
-                               journal_at(span->object.session->journal, fragment->hold.position),
-                               fragment->hold.size, true, (const uint8_t *)&span->key) == 0;
-        }
+        for (uint32_t i = 0; i < fragments->n_fragments; i++)
+                if (fragments->list[i].flags & FRAGMENT_START)
+                        return span_fragment_summary(span, &fragments->list[i], summary);
         return false;
 }

@@ -26,6 +26,7 @@ typedef struct Span {
         bool started, ended, closed;
         bool second_cut;   /* what made it pending came after the first cut */
         bool keys_meet;    /* two fragments may set the same key */
+        bool unshown;      /* the chains are told of it when its pass ends */
         ChainSpan *chain;  /* or NULL */
         List pending_link; /* session.pending */
 } Span;
@@ -45,5 +46,7 @@ int span_replace(Span *span, const Fragment *fragment, const ValidateSummary *su
 /* Decides between copying and rebuilding, once all pieces are there; its context may still grow. */
 int span_settle(Span *span, ObjectPieces *pieces);
 
-/* Its name and start time, from its START in the journal; false without one. */
+/* What one of its fragments says; false: its bytes are damaged. */
+bool span_fragment_summary(const Span *span, const Fragment *fragment, ValidateSummary *summary);
+/* The same of its START; false without one. */
 bool span_summary(const Span *span, ValidateSummary *summary);
