@@ -12,7 +12,9 @@
  *   GET  /v1/spans?open       open spans, longest first, one a line
  *   POST /v1/flush            ?level=journaled|delivered&timeout_ms=N: waits, then says the level
  *
- * The lists take ?limit=N.
+ * The lists are narrowed by ?service=S&errors&min=100ms&since=5m&limit=N; chains also by
+ * workflow=W, session=S, running, and slow, which puts the slowest first; spans by name=N. What a
+ * path does not know is refused with status 400, which tells what is allowed.
  *
  * Every object has "v": 1; within it fields are only added and never change type. 64-bit integers
  * are strings, spans are OTLP/JSON.

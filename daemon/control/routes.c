@@ -3,7 +3,9 @@
 #include "daemon/control/routes.h"
 
 #include "daemon/base/error.h"
+#include "daemon/control/chain-list.h"
 #include "daemon/control/chain-view.h"
+#include "daemon/control/query.h"
 #include "daemon/control/render.h"
 #include "daemon/control/span-view.h"
 #include "daemon/control/status.h"
@@ -17,10 +19,7 @@
 enum {
         ROUTES_CHAINS_DEFAULT = 20,
         ROUTES_SPANS_DEFAULT = 1000,
-        ROUTES_LIMIT_MAX = 10000,
         ROUTES_TIMEOUT_DEFAULT_MS = 10 * 1000,
-        ROUTES_TIMEOUT_MAX_MS = 3600 * 1000,
-        ROUTES_QUERY_MAX = 1024, /* bytes of a value */
 };
 
 #define ROUTES_JSON  "application/json"
@@ -49,27 +48,10 @@ int routes_flushed(RoutesAnswer *answer, const char *level, bool reached) {
 
 typedef struct RoutesQuestion {
         const ControlOptions *sources;
-        const Http1Message *request;
         const char *rest; /* of the path */
+        Query query;
         uint64_t now_unix_ns;
 } RoutesQuestion;
-
-/* A number of the query, or what stands in *valuep; false: not a number up to `max`. */
-static bool routes_query_number(const Http1Message *request, const char *key, uint64_t max,
-                                uint64_t *valuep) {
-        char text[ROUTES_QUERY_MAX];
-        uint64_t value;
-        char *end;
-
-        if (!url_target_query(request->target, key, text, sizeof text))
-                return true;
-        errno = 0;
-        value = strtoull(text, &end, 10);
-        if (errno || *end || *text < '0' || *text > '9' || value > max)
-                return false;
-        *valuep = value;
-        return true;
-}
 
 /* ---- the paths ---- */
 
@@ -114,18 +96,9 @@ static int routes_status(RoutesAnswer *answer, const RoutesQuestion *question) {
 }
 
 static int routes_chains(RoutesAnswer *answer, const RoutesQuestion *question) {
-        uint64_t limit = ROUTES_CHAINS_DEFAULT;
-        Chain *chain = chains_newest(question->sources->chains);
-        int r = 0;
-
-        if (!routes_query_number(question->request, "limit", ROUTES_LIMIT_MAX, &limit))
-                return error_trace(routes_error(answer, 400, "limit: a number up to 10000"));
         answer->content_type = ROUTES_LINES;
-        for (; !r && chain && limit; limit--) {
-                r = chain_view_line(&answer->body, chain);
-                chain = chains_before(question->sources->chains, chain);
-        }
-        return error_trace(r);
+        return error_trace(chain_list(&answer->body, question->sources->chains, &question->query,
+                                      question->now_unix_ns));
 }
 
 static int routes_chain(RoutesAnswer *answer, const RoutesQuestion *question) {
@@ -138,29 +111,22 @@ static int routes_chain(RoutesAnswer *answer, const RoutesQuestion *question) {
 }
 
 static int routes_spans(RoutesAnswer *answer, const RoutesQuestion *question) {
-        uint64_t limit = ROUTES_SPANS_DEFAULT;
-        char open[ROUTES_QUERY_MAX];
         RecorderView view;
 
-        if (!url_target_query(question->request->target, "open", open, sizeof open))
+        if (!question->query.open)
                 return error_trace(routes_error(answer, 400, "only open spans: ?open"));
-        if (!routes_query_number(question->request, "limit", ROUTES_LIMIT_MAX, &limit))
-                return error_trace(routes_error(answer, 400, "limit: a number up to 10000"));
         recorder_view(question->sources->recorder, &view);
         answer->content_type = ROUTES_LINES;
-        return error_trace(span_view_open(&answer->body, &view, limit));
+        return error_trace(
+                span_view_open(&answer->body, &view, &question->query, question->now_unix_ns));
 }
 
 static int routes_flush(RoutesAnswer *answer, const RoutesQuestion *question) {
-        char level[ROUTES_QUERY_MAX] = "journaled";
+        const char *level = question->query.level;
 
-        answer->timeout_ms = ROUTES_TIMEOUT_DEFAULT_MS;
-        if (!routes_query_number(question->request, "timeout_ms", ROUTES_TIMEOUT_MAX_MS,
-                                 &answer->timeout_ms))
-                return error_trace(routes_error(answer, 400, "timeout_ms: at most an hour"));
-        (void)url_target_query(question->request->target, "level", level, sizeof level);
+        answer->timeout_ms = question->query.timeout_ms;
         answer->delivered = !strcmp(level, "delivered");
-        if (!answer->delivered && strcmp(level, "journaled"))
+        if (*level && !answer->delivered && strcmp(level, "journaled"))
                 return error_trace(routes_error(answer, 400, "level: journaled or delivered"));
         answer->flush = true;
         return 0;
@@ -172,7 +138,23 @@ typedef struct Route {
         const char *method;
         const char *path; /* what ends in a slash is followed by something more */
         int (*answer)(RoutesAnswer *answer, const RoutesQuestion *question);
+        unsigned known; /* the parameters that its query may have */
+        uint32_t limit; /* unless the query says another */
 } Route;
+
+static const Route routes[] = {
+        {"GET", "/v1/status", routes_status, 0, 0},
+        {"GET", "/v1/chains", routes_chains,
+         QUERY_WORKFLOW | QUERY_SESSION | QUERY_SERVICE | QUERY_ERRORS | QUERY_RUNNING |
+                 QUERY_SLOW | QUERY_MIN | QUERY_SINCE | QUERY_LIMIT,
+         ROUTES_CHAINS_DEFAULT},
+        {"GET", "/v1/chains/", routes_chain, 0, 0},
+        {"GET", "/v1/spans", routes_spans,
+         QUERY_OPEN | QUERY_SERVICE | QUERY_NAME | QUERY_ERRORS | QUERY_MIN | QUERY_SINCE |
+                 QUERY_LIMIT,
+         ROUTES_SPANS_DEFAULT},
+        {"POST", "/v1/flush", routes_flush, QUERY_LEVEL | QUERY_TIMEOUT_MS, 0},
+};
 
 static bool routes_match(const Route *route, const char *path, const char **restp) {
         size_t size = strlen(route->path);
@@ -183,25 +165,29 @@ static bool routes_match(const Route *route, const char *path, const char **rest
         return (route->path[size - 1] == '/') == (**restp != '\0');
 }
 
+static int routes_follow(RoutesAnswer *answer, const Route *route, RoutesQuestion *question,
+                         const Http1Message *request) {
+        char problem[QUERY_PROBLEM_MAX];
+
+        if (strcmp(request->method, route->method))
+                return error_trace(routes_error(answer, 405, "another method is needed"));
+        question->query.limit = route->limit;
+        question->query.timeout_ms = ROUTES_TIMEOUT_DEFAULT_MS;
+        if (query_read(&question->query, problem, route->known, request->target))
+                return error_trace(routes_error(answer, 400, problem));
+        return error_trace(route->answer(answer, question));
+}
+
 int routes_answer(RoutesAnswer *answer, const ControlOptions *sources, const Http1Message *request,
                   uint64_t now_unix_ns) {
-        static const Route routes[] = {
-                {"GET", "/v1/status", routes_status}, {"GET", "/v1/chains", routes_chains},
-                {"GET", "/v1/chains/", routes_chain}, {"GET", "/v1/spans", routes_spans},
-                {"POST", "/v1/flush", routes_flush},
-        };
-        RoutesQuestion question = {sources, request, NULL, now_unix_ns};
+        RoutesQuestion question = {.sources = sources, .now_unix_ns = now_unix_ns};
         char path[URL_PATH_MAX + 1];
 
         *answer = (RoutesAnswer){.status = 200};
         if (url_target_path(path, sizeof path, request->target))
                 return error_trace(routes_error(answer, 400, "malformed path"));
-        for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-                if (!routes_match(&routes[i], path, &question.rest))
-                        continue;
-                if (strcmp(request->method, routes[i].method))
-                        return error_trace(routes_error(answer, 405, "another method is needed"));
-                return error_trace(routes[i].answer(answer, &question));
-        }
+        for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+                if (routes_match(&routes[i], path, &question.rest))
+                        return error_trace(routes_follow(answer, &routes[i], &question, request));
         return error_trace(routes_error(answer, 404, "no such path"));
 }

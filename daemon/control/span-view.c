@@ -10,6 +10,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+enum { SPAN_VIEW_ERROR = 2 }; /* as in OTLP */
 
 static int span_view_compare(const void *left, const void *right) {
         const Span *a = *(const Span *const *)left, *b = *(const Span *const *)right;
@@ -17,31 +20,28 @@ static int span_view_compare(const void *left, const void *right) {
         return a->start_unix_ns < b->start_unix_ns ? -1 : a->start_unix_ns > b->start_unix_ns;
 }
 
-/* Its name as it is now, if the chain still has it, else as it began. */
-static void span_view_name(Render *render, const Span *span, const ValidateSummary *summary) {
-        if (span->chain)
-                render_text(render, "name", span->chain->name);
-        else
-                render_text_sized(render, "name", summary->name.data, summary->name.size);
+/* As it is now, if the chain still has it, else as it began. */
+static ValidateText span_view_name(const Span *span, const ValidateSummary *summary) {
+        const char *name = span->chain ? span->chain->name : NULL;
+
+        return name ? (ValidateText){name, strlen(name)} : summary->name;
 }
 
-static int span_view_line(Buffer *out, const Span *span) {
+static int span_view_line(Buffer *out, const Span *span, const ValidateSummary *summary) {
+        ValidateText name = span_view_name(span, summary);
         const Session *session = span->object.session;
         const Context *context = span->object.context;
-        ValidateSummary summary;
         Render render;
 
-        if (!span_summary(span, &summary))
-                return 0;
         render_init(&render);
-        render_hex(&render, "traceId", summary.trace_id, ID_TRACE_SIZE);
-        render_hex(&render, "spanId", summary.span_id, ID_SPAN_SIZE);
-        if (summary.parent_span_id)
-                render_hex(&render, "parentSpanId", summary.parent_span_id, ID_SPAN_SIZE);
-        span_view_name(&render, span, &summary);
-        render_number(&render, "kind", summary.kind);
-        if (summary.start_unix_ns)
-                render_u64(&render, "startTimeUnixNano", summary.start_unix_ns);
+        render_hex(&render, "traceId", summary->trace_id, ID_TRACE_SIZE);
+        render_hex(&render, "spanId", summary->span_id, ID_SPAN_SIZE);
+        if (summary->parent_span_id)
+                render_hex(&render, "parentSpanId", summary->parent_span_id, ID_SPAN_SIZE);
+        render_text_sized(&render, "name", name.data, name.size);
+        render_number(&render, "kind", summary->kind);
+        if (summary->start_unix_ns)
+                render_u64(&render, "startTimeUnixNano", summary->start_unix_ns);
         if (context && context->chain)
                 render_text(&render, "contextId", context->chain->context_id);
         render_text(&render, "service", session->service);
@@ -49,13 +49,24 @@ static int span_view_line(Buffer *out, const Span *span) {
         return error_trace(render_finish(&render, out));
 }
 
-int span_view_open(Buffer *out, const RecorderView *view, size_t limit) {
-        const Span **spans = malloc((view->n_spans_open + 1) * sizeof *spans);
-        size_t n = 0;
-        int r = 0;
+static bool span_view_wants(const Query *query, const Span *span, const ValidateSummary *summary,
+                            uint64_t now_unix_ns) {
+        const QuerySpan asked = {
+                .name = span_view_name(span, summary),
+                .service = span->object.session->service,
+                .is_error = span->chain ? span->chain->status_code == SPAN_VIEW_ERROR
+                                        : summary->status_code == SPAN_VIEW_ERROR,
+                .start_unix_ns = summary->start_unix_ns,
+                .end_unix_ns = now_unix_ns,
+        };
 
-        if (!spans)
-                return error_origin(-ENOMEM);
+        return query_wants_span(query, &asked, now_unix_ns);
+}
+
+/* All that are open, those open longest first; `spans` has room for view->n_spans_open. */
+static size_t span_view_collect(const Span **spans, const RecorderView *view) {
+        size_t n = 0;
+
         list_for_each (session_link, view->sessions) {
                 const Session *session = list_entry(session_link, Session, link);
 
@@ -64,8 +75,27 @@ int span_view_open(Buffer *out, const RecorderView *view, size_t limit) {
                                 spans[n++] = (const Span *)list_entry(link, Object, link);
         }
         qsort(spans, n, sizeof *spans, span_view_compare);
-        for (size_t i = 0; !r && i < n && i < limit; i++)
-                r = span_view_line(out, spans[i]);
+        return n;
+}
+
+int span_view_open(Buffer *out, const RecorderView *view, const Query *query,
+                   uint64_t now_unix_ns) {
+        const Span **spans = malloc((view->n_spans_open + 1) * sizeof *spans);
+        size_t n, n_shown = 0;
+        int r = 0;
+
+        if (!spans)
+                return error_origin(-ENOMEM);
+        n = span_view_collect(spans, view);
+        for (size_t i = 0; !r && i < n && n_shown < query->limit; i++) {
+                ValidateSummary summary;
+
+                if (!span_summary(spans[i], &summary) ||
+                    !span_view_wants(query, spans[i], &summary, now_unix_ns))
+                        continue;
+                n_shown++;
+                r = span_view_line(out, spans[i], &summary);
+        }
         free(spans);
         return error_trace(r);
 }

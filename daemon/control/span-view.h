@@ -4,11 +4,12 @@
 /*
  * Open spans as JSON
  *
- * I/O: none.
+ * I/O: none.  Clock: passed in.
  */
 
 #include "daemon/base/buffer.h"
+#include "daemon/control/query.h"
 #include "daemon/trace/recorder.h"
 
-/* The `limit` spans that have been open longest, one a line. */
-int span_view_open(Buffer *out, const RecorderView *view, size_t limit);
+/* The spans that a query asks for, those open longest first, one a line. */
+int span_view_open(Buffer *out, const RecorderView *view, const Query *query, uint64_t now_unix_ns);

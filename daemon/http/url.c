@@ -116,23 +116,21 @@ int url_target_path(char *path, size_t size, const char *target) {
         return url_decode(path, size, target, strcspn(target, "?#")) ? 0 : URL_E_MALFORMED;
 }
 
-bool url_target_query(const char *target, const char *key, char *value, size_t size) {
-        const char *p = strchr(target, '?');
-        size_t key_size = strlen(key);
+int url_target_next(const char **atp, UrlItem *item, const char *target) {
+        const char *at = *atp ? *atp : target + strcspn(target, "?#");
+        size_t size, key_size;
 
-        while (p) {
-                size_t item_size = strcspn(++p, "&#");
-                const char *end = p + item_size;
-
-                if (item_size >= key_size && !memcmp(p, key, key_size)) {
-                        const char *text = p + key_size;
-
-                        if (text == end)
-                                return url_decode(value, size, text, 0);
-                        if (*text == '=')
-                                return url_decode(value, size, text + 1, end - text - 1);
-                }
-                p = *end == '&' ? end : NULL;
+        while (*at == '?' || *at == '&') {
+                size = strcspn(++at, "&#");
+                key_size = strcspn(at, "=&#");
+                *atp = at + size;
+                if (!url_decode(item->key, sizeof item->key, at, key_size) ||
+                    !url_decode(item->value, sizeof item->value, at + key_size + (key_size < size),
+                                size - key_size - (key_size < size)))
+                        return URL_E_MALFORMED;
+                if (size)
+                        return 0;
+                at = *atp;
         }
-        return false;
+        return URL_E_END;
 }

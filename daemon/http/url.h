@@ -19,11 +19,14 @@ enum {
 
         URL_E_SCHEME,    /* not http:// */
         URL_E_MALFORMED, /* no host, a bad port, user info, a query, a character out of place */
+        URL_E_END,       /* there is nothing more of the query */
 };
 
 enum {
         URL_HOST_MAX = 253,
         URL_PATH_MAX = 1023,
+        URL_KEY_MAX = 31,
+        URL_VALUE_MAX = 1023,
 };
 
 typedef struct Url {
@@ -40,8 +43,13 @@ int url_parse(Url *url, const char *text);
  * escaped NUL, or more than `size` with its NUL.
  */
 int url_target_path(char *path, size_t size, const char *target);
+typedef struct UrlItem {
+        char key[URL_KEY_MAX + 1];
+        char value[URL_VALUE_MAX + 1]; /* "" where none is given */
+} UrlItem;
+
 /*
- * Whether the target's query has the key, and its decoded value, "" where none is given. False also
- * for a value that is malformed or does not fit.
+ * The next `key` or `key=value` of the target's query, decoded; *atp, NULL at first, keeps the
+ * place. URL_E_END, or URL_E_MALFORMED: a bad escape, an escaped NUL, a key or value too long.
  */
-bool url_target_query(const char *target, const char *key, char *value, size_t size);
+int url_target_next(const char **atp, UrlItem *item, const char *target);

@@ -178,28 +178,67 @@ size_t answer_chain_open(const AnswerChain *answer) {
         return n;
 }
 
-/* ---- the list of chains ---- */
+/* ---- lists: one JSON object a line ---- */
 
-struct AnswerLines {
-        AnswerLine *lines;
-        json_t **json; /* [n]: hold the strings */
+struct AnswerList {
+        json_t **json; /* [n] */
         size_t n;
 };
 
-static int answer_add_line(AnswerLines *answer, const char *text, size_t size) {
-        json_t **jsons = realloc(answer->json, (answer->n + 1) * sizeof *jsons), *json;
-        AnswerLine *lines = realloc(answer->lines, (answer->n + 1) * sizeof *lines);
+static int answer_list_add(AnswerList *list, const char *text, size_t size) {
+        json_t **json = realloc(list->json, (list->n + 1) * sizeof *json);
         int r;
 
-        answer->json = jsons ? jsons : answer->json;
-        answer->lines = lines ? lines : answer->lines;
-        if (!jsons || !lines)
+        if (!json)
                 return error_origin(-ENOMEM);
-        r = answer_parse(&json, text, size);
+        list->json = json;
+        r = answer_parse(&json[list->n], text, size);
         if (r)
                 return error_trace(r);
-        jsons[answer->n] = json;
-        lines[answer->n++] = (AnswerLine){
+        list->n++;
+        return 0;
+}
+
+int answer_list_new(AnswerList **listp, const void *json, size_t size) {
+        AnswerList *list = calloc(1, sizeof *list);
+        const char *text = json, *end = text + size;
+        int r = 0;
+
+        if (!list)
+                return error_origin(-ENOMEM);
+        while (!r && text < end) {
+                const char *newline = memchr(text, '\n', (size_t)(end - text));
+                const char *stop = newline ? newline : end;
+
+                r = answer_list_add(list, text, (size_t)(stop - text));
+                text = stop + 1;
+        }
+        if (r) {
+                answer_list_free(list);
+                return error_trace(r);
+        }
+        *listp = list;
+        return 0;
+}
+
+AnswerList *answer_list_free(AnswerList *list) {
+        if (!list)
+                return NULL;
+        for (size_t i = 0; i < list->n; i++)
+                json_decref(list->json[i]);
+        free(list->json);
+        free(list);
+        return NULL;
+}
+
+size_t answer_list_size(const AnswerList *list) {
+        return list->n;
+}
+
+void answer_list_line(const AnswerList *list, size_t i, AnswerLine *line) {
+        const json_t *json = list->json[i];
+
+        *line = (AnswerLine){
                 .id = answer_string(json, "id"),
                 .workflow_id = answer_string(json, "workflow_id"),
                 .service = answer_string(json, "service"),
@@ -210,45 +249,10 @@ static int answer_add_line(AnswerLines *answer, const char *text, size_t size) {
                 .n_spans = answer_number(json, "spans"),
                 .n_errors = answer_number(json, "errors"),
         };
-        return 0;
 }
 
-int answer_lines_new(AnswerLines **answerp, const void *json, size_t size) {
-        AnswerLines *answer = calloc(1, sizeof *answer);
-        const char *text = json, *end = text + size;
-        int r = 0;
-
-        if (!answer)
-                return error_origin(-ENOMEM);
-        while (!r && text < end) {
-                const char *newline = memchr(text, '\n', (size_t)(end - text));
-                const char *stop = newline ? newline : end;
-
-                r = answer_add_line(answer, text, (size_t)(stop - text));
-                text = stop + 1;
-        }
-        if (r) {
-                answer_lines_free(answer);
-                return error_trace(r);
-        }
-        *answerp = answer;
-        return 0;
-}
-
-AnswerLines *answer_lines_free(AnswerLines *answer) {
-        if (!answer)
-                return NULL;
-        for (size_t i = 0; i < answer->n; i++)
-                json_decref(answer->json[i]);
-        free(answer->json);
-        free(answer->lines);
-        free(answer);
-        return NULL;
-}
-
-const AnswerLine *answer_lines(const AnswerLines *answer, size_t *np) {
-        *np = answer->n;
-        return answer->lines;
+void answer_list_span(const AnswerList *list, size_t i, TreeSpan *span) {
+        answer_read_span(span, list->json[i]);
 }
 
 /* ---- status ---- */

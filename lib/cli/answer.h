@@ -34,12 +34,15 @@ typedef struct AnswerLine {
         uint64_t n_contexts, n_spans, n_errors;
 } AnswerLine;
 
-typedef struct AnswerLines AnswerLines;
+/* One JSON object a line. */
+typedef struct AnswerList AnswerList;
 
-/* From one JSON object a line. */
-int answer_lines_new(AnswerLines **answerp, const void *json, size_t size);
-AnswerLines *answer_lines_free(AnswerLines *answer);
-const AnswerLine *answer_lines(const AnswerLines *answer, size_t *np);
+int answer_list_new(AnswerList **listp, const void *json, size_t size);
+AnswerList *answer_list_free(AnswerList *list);
+size_t answer_list_size(const AnswerList *list);
+/* Line i as what the list is of; it lives as long as the list. */
+void answer_list_line(const AnswerList *list, size_t i, AnswerLine *line);
+void answer_list_span(const AnswerList *list, size_t i, TreeSpan *span);
 
 enum { ANSWER_COUNTS_MAX = 16 };
 

@@ -1,26 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include "daemon/base/error.h"
-#include "lib/cli/answer.h"
 #include "lib/cli/command-request.h"
 #include "lib/cli/table.h"
 #include "lib/cli/text.h"
 
-#include <time.h>
-
-static const uint64_t command_chain_timeout_ns = 10000000000;
+#include <string.h>
 
 /* ---- catena chains ---- */
 
 static void command_chains_row(Table *table, const AnswerLine *line, uint64_t now_unix_ns) {
+        uint64_t age_ns = now_unix_ns > line->start_unix_ns ? now_unix_ns - line->start_unix_ns : 0;
+        bool runs = line->state && !strcmp(line->state, "running");
         char text[TEXT_DURATION_MAX];
 
         table_add(table, line->id);
         table_add(table, line->state);
-        text_duration(text,
-                      now_unix_ns > line->start_unix_ns ? now_unix_ns - line->start_unix_ns : 0);
+        text_duration(text, age_ns);
         table_add(table, text);
-        text_duration(text, line->duration_ns);
+        text_duration(text, runs ? age_ns : line->duration_ns);
         table_add(table, text);
         table_add_number(table, line->n_contexts);
         table_add_number(table, line->n_spans);
@@ -29,51 +27,41 @@ static void command_chains_row(Table *table, const AnswerLine *line, uint64_t no
         table_add(table, line->workflow_id);
 }
 
-static int command_chains_print(const Buffer *body) {
+static int command_chains_print(const AnswerList *list, uint64_t now_unix_ns) {
         static const char *const titles[] = {"CHAIN", "STATE",  "AGE",     "TOOK",    "CONTEXTS",
                                              "SPANS", "ERRORS", "SERVICE", "WORKFLOW"};
-        struct timespec now;
-        AnswerLines *answer;
-        const AnswerLine *lines;
+        AnswerLine line;
         Table table;
-        size_t n;
         int r;
 
-        r = answer_lines_new(&answer, body->data, body->size);
-        if (r)
-                return error_trace(r);
-        lines = answer_lines(answer, &n);
-        clock_gettime(CLOCK_REALTIME, &now);
         table_init(&table, "llrrrrrll");
         for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
                 table_add(&table, titles[i]);
-        for (size_t i = 0; i < n; i++)
-                command_chains_row(&table, &lines[i],
-                                   (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+        for (size_t i = 0; i < answer_list_size(list); i++) {
+                answer_list_line(list, i, &line);
+                command_chains_row(&table, &line, now_unix_ns);
+        }
         r = table_print(&table, stdout);
         table_deinit(&table);
-        answer_lines_free(answer);
         return error_trace(r);
 }
 
 static int command_chains_run(const CommandOptions *options, char **words) {
-        Buffer body = BUFFER_NULL;
-        int status, r = 0;
-
         (void)words;
-        status = command_request(&body, options->socket, "GET", "/v1/chains",
-                                 command_chain_timeout_ns);
-        if (status)
-                return status;
-        if (options->json)
-                fwrite(body.data, 1, body.size, stdout);
-        else
-                r = command_chains_print(&body);
-        buffer_deinit(&body);
-        return r ? command_request_unreadable(r) : COMMAND_EXIT_YES;
+        return command_request_list(options, "/v1/chains", command_chains_print);
 }
 
-static const Option command_chain_options[] = {
+static const Option command_chains_options[] = {
+        {"--running", NULL, "only what runs", OPTION_FLAG, offsetof(CommandOptions, running)},
+        {"--slow", NULL, "the slowest first", OPTION_FLAG, offsetof(CommandOptions, slow)},
+        COMMAND_OPTION_ERRORS,
+        COMMAND_OPTION_MIN,
+        COMMAND_OPTION_SINCE,
+        COMMAND_OPTION_SERVICE,
+        {"--workflow", "ID", "only of this workflow", OPTION_TEXT,
+         offsetof(CommandOptions, workflow)},
+        {"--session", "ID", "only of this session", OPTION_TEXT, offsetof(CommandOptions, session)},
+        COMMAND_OPTION_LIMIT,
         COMMAND_OPTION_SOCKET,
         COMMAND_OPTION_JSON,
         COMMAND_OPTION_HELP,
@@ -84,8 +72,9 @@ const Command command_chains = {
         .name = "chains",
         .words = "",
         .summary = "Lists recent chains, the newest first",
-        .details = "A chain is all work that one thing caused, in however many processes.\n",
-        .options = command_chain_options,
+        .details = "A chain is all work that one thing caused, in however many processes.\n"
+                   "One that runs has taken until now; it is recent while it runs.\n",
+        .options = command_chains_options,
         .run = command_chains_run,
 };
 
@@ -105,6 +94,13 @@ static int command_chain_run(const CommandOptions *options, char **words) {
         buffer_deinit(&body);
         return status;
 }
+
+static const Option command_chain_options[] = {
+        COMMAND_OPTION_SOCKET,
+        COMMAND_OPTION_JSON,
+        COMMAND_OPTION_HELP,
+        {0},
+};
 
 const Command command_chain = {
         .name = "chain",

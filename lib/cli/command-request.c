@@ -3,10 +3,10 @@
 #include "lib/cli/command-request.h"
 
 #include "daemon/base/error.h"
-#include "lib/cli/answer.h"
 #include "lib/cli/text.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -16,12 +16,11 @@
 enum {
         COMMAND_REQUEST_COLUMNS = 100, /* where there is no terminal to ask */
         COMMAND_REQUEST_COLUMNS_MAX = 1000,
-        COMMAND_REQUEST_TARGET_MAX = 1024,
         COMMAND_REQUEST_SETTLE_MS = 20,    /* between looks at a chain that runs, … */
         COMMAND_REQUEST_SETTLE_TRIES = 25, /* … so many at most */
 };
 
-static const uint64_t command_request_chain_ns = 10000000000;
+static const uint64_t command_request_timeout_ns = 10000000000;
 
 static int command_request_failed(int r) {
         fprintf(stderr, "catena: %s\n", strerror(-r));
@@ -84,28 +83,103 @@ int command_request(Buffer *body, const char *socket, const char *method, const 
                 fprintf(stderr, "the daemon answered with status %u", answer.status);
         fputc('\n', stderr);
         buffer_deinit(&answer.body);
-        return COMMAND_EXIT_NO;
+        return answer.status == 400 ? COMMAND_EXIT_USAGE : COMMAND_EXIT_NO;
+}
+
+/* ---- targets ---- */
+
+static int command_request_escape(Buffer *target, const char *text) {
+        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                    "-._~";
+        int r = 0;
+
+        for (; !r && *text; text++)
+                r = strchr(plain, *text) ? buffer_append(target, text, 1)
+                                         : buffer_printf(target, "%%%02X", (uint8_t)*text);
+        return error_trace(r);
+}
+
+static int command_request_text(Buffer *target, const char *key, const char *value) {
+        int r;
+
+        if (!value)
+                return 0;
+        r = buffer_printf(target, "&%s=", key);
+        return r ? error_trace(r) : error_trace(command_request_escape(target, value));
+}
+
+static int command_request_number(Buffer *target, const char *key, uint64_t number,
+                                  const char *unit) {
+        return number ? error_trace(buffer_printf(target, "&%s=%" PRIu64 "%s", key, number, unit))
+                      : 0;
+}
+
+static int command_request_flag(Buffer *target, const char *key, bool flag) {
+        return flag ? error_trace(buffer_printf(target, "&%s", key)) : 0;
+}
+
+/* The path, and what of the options is set. */
+static int command_request_target(Buffer *target, const CommandOptions *options, const char *path) {
+        int r = buffer_printf(target, "%s%s", path, strchr(path, '?') ? "" : "?");
+
+        r = r ? r : command_request_text(target, "workflow", options->workflow);
+        r = r ? r : command_request_text(target, "session", options->session);
+        r = r ? r : command_request_text(target, "service", options->service);
+        r = r ? r : command_request_text(target, "name", options->name);
+        r = r ? r : command_request_flag(target, "errors", options->errors);
+        r = r ? r : command_request_flag(target, "running", options->running);
+        r = r ? r : command_request_flag(target, "slow", options->slow);
+        r = r ? r : command_request_number(target, "min", options->min_ns / 1000000, "ms");
+        r = r ? r : command_request_number(target, "since", options->since_ns / 1000000, "ms");
+        r = r ? r : command_request_number(target, "limit", options->limit, "");
+        return r ? error_trace(r) : error_trace(buffer_append(target, "", 1));
+}
+
+static int command_request_print(const Buffer *body,
+                                 int (*print)(const AnswerList *list, uint64_t now_unix_ns)) {
+        struct timespec now;
+        AnswerList *list;
+        int r;
+
+        r = answer_list_new(&list, body->data, body->size);
+        if (r)
+                return error_trace(r);
+        clock_gettime(CLOCK_REALTIME, &now);
+        r = print(list, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+        answer_list_free(list);
+        return error_trace(r);
+}
+
+int command_request_list(const CommandOptions *options, const char *path,
+                         int (*print)(const AnswerList *list, uint64_t now_unix_ns)) {
+        Buffer target = BUFFER_NULL, body = BUFFER_NULL;
+        int r = command_request_target(&target, options, path), status;
+
+        status = r ? command_request_failed(r)
+                   : command_request(&body, options->socket, "GET", (const char *)target.data,
+                                     command_request_timeout_ns);
+        buffer_deinit(&target);
+        if (status)
+                return status;
+        if (options->json)
+                fwrite(body.data, 1, body.size, stdout);
+        else
+                r = command_request_print(&body, print);
+        buffer_deinit(&body);
+        return r ? command_request_unreadable(r) : COMMAND_EXIT_YES;
 }
 
 int command_request_chain(Buffer *body, const char *socket, const char *id) {
-        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                    "-._~";
-        char target[COMMAND_REQUEST_TARGET_MAX] = "/v1/chains/";
-        size_t size = strlen(target);
+        Buffer target = BUFFER_NULL;
+        int r = buffer_append_string(&target, "/v1/chains/"), status;
 
-        for (; *id; id++) {
-                if (size + 4 > sizeof target) {
-                        fprintf(stderr, "catena: no id is that long\n");
-                        return COMMAND_EXIT_NO;
-                }
-                if (strchr(plain, *id)) {
-                        target[size++] = *id;
-                        target[size] = '\0';
-                } else {
-                        size += (size_t)sprintf(target + size, "%%%02X", (uint8_t)*id);
-                }
-        }
-        return command_request(body, socket, "GET", target, command_request_chain_ns);
+        r = r ? r : command_request_escape(&target, id);
+        r = r ? r : buffer_append(&target, "", 1);
+        status = r ? command_request_failed(r)
+                   : command_request(body, socket, "GET", (const char *)target.data,
+                                     command_request_timeout_ns);
+        buffer_deinit(&target);
+        return status;
 }
 
 /* Processes that were killed are known to be gone a moment later than what they said. */
@@ -116,7 +190,7 @@ int command_request_settled_chain(Buffer *body, const char *socket, const char *
         int status;
 
         status = command_request(body, socket, "POST", "/v1/flush?timeout_ms=5000",
-                                 command_request_chain_ns);
+                                 command_request_timeout_ns);
         for (unsigned i = 0; !status && n_open && i < COMMAND_REQUEST_SETTLE_TRIES; i++) {
                 if (i)
                         nanosleep(&pause, NULL);

@@ -9,6 +9,7 @@
  * I/O: the control socket, stderr, `out`.
  */
 
+#include "lib/cli/answer.h"
 #include "lib/cli/command.h"
 #include "lib/cli/control-client.h"
 
@@ -17,6 +18,12 @@
 /* The body of a good answer, the caller's to deinit; *body stays as it is otherwise. */
 int command_request(Buffer *body, const char *socket, const char *method, const char *target,
                     uint64_t timeout_ns);
+/*
+ * Asks a path for what the options say is to be shown, and has it printed: by `print`, which
+ * returns 0 or a failure of our own, or as the JSON that it is.
+ */
+int command_request_list(const CommandOptions *options, const char *path,
+                         int (*print)(const AnswerList *list, uint64_t now_unix_ns));
 /* The chain that holds the id. */
 int command_request_chain(Buffer *body, const char *socket, const char *id);
 /* The same once all of it has ended, or a moment after all that was said is in. */

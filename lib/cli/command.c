@@ -11,8 +11,8 @@
 #define COMMAND_DEFAULT_SOCKET "/run/catena/control.sock"
 
 static const Command *const commands[] = {
-        &command_exec,  &command_status, &command_chains,
-        &command_chain, &command_flush,  &command_demo,
+        &command_exec, &command_status, &command_chains, &command_chain,
+        &command_ps,   &command_flush,  &command_demo,
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

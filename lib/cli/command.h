@@ -26,11 +26,14 @@ enum {
 typedef struct CommandOptions {
         const char *socket; /* the control socket */
         bool json, help, version;
-        const char *name; /* exec */
+        const char *name; /* exec: of its span; else of those to be shown */
         OptionsList attributes;
         bool local;
         bool delivered; /* flush */
         uint64_t timeout_ns;
+        const char *workflow, *session, *service; /* what is to be shown, as below */
+        bool errors, running, slow;
+        uint64_t min_ns, since_ns, limit; /* 0: unset */
 } CommandOptions;
 
 typedef struct Command {
@@ -43,7 +46,7 @@ typedef struct Command {
 } Command;
 
 extern const Command command_chain, command_chains, command_demo, command_exec, command_flush,
-        command_status;
+        command_ps, command_status;
 
 #define COMMAND_OPTION_SOCKET                                                                      \
         {                                                                                          \
@@ -52,5 +55,26 @@ extern const Command command_chain, command_chains, command_demo, command_exec, 
         }
 #define COMMAND_OPTION_JSON                                                                        \
         { "--json", NULL, "print JSON, for programs", OPTION_FLAG, offsetof(CommandOptions, json) }
+#define COMMAND_OPTION_SERVICE                                                                     \
+        {                                                                                          \
+                "--service", "NAME", "only of this service", OPTION_TEXT,                          \
+                        offsetof(CommandOptions, service)                                          \
+        }
+#define COMMAND_OPTION_NAME                                                                        \
+        { "--name", "NAME", "only spans of this name", OPTION_TEXT, offsetof(CommandOptions, name) }
+#define COMMAND_OPTION_MIN                                                                         \
+        {                                                                                          \
+                "--min", "TIME", "only what took as long: 100ms, 5s, 2m, 1h", OPTION_DURATION,     \
+                        offsetof(CommandOptions, min_ns)                                           \
+        }
+#define COMMAND_OPTION_SINCE                                                                       \
+        {                                                                                          \
+                "--since", "TIME", "only what is as recent: 30s, 5m, 1h", OPTION_DURATION,         \
+                        offsetof(CommandOptions, since_ns)                                         \
+        }
+#define COMMAND_OPTION_ERRORS                                                                      \
+        { "--errors", NULL, "only what failed", OPTION_FLAG, offsetof(CommandOptions, errors) }
+#define COMMAND_OPTION_LIMIT                                                                       \
+        { "--limit", "N", "at most so many", OPTION_NUMBER, offsetof(CommandOptions, limit) }
 #define COMMAND_OPTION_HELP                                                                        \
         { "--help", NULL, "print this", OPTION_FLAG, offsetof(CommandOptions, help) }

@@ -2,9 +2,12 @@
 
 #include "lib/cli/options.h"
 
+#include "daemon/base/duration.h"
 #include "lib/cli/text.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { OPTIONS_MAX = 16 };
@@ -35,6 +38,18 @@ static int options_unknown(char problem[OPTIONS_PROBLEM_MAX], const Option *opti
         return options_problem(problem, "unknown option", word, more);
 }
 
+static bool options_read_number(uint64_t *numberp, const char *value) {
+        uint64_t number;
+        char *end;
+
+        errno = 0;
+        number = strtoull(value, &end, 10);
+        if (errno || *end || *value < '0' || *value > '9')
+                return false;
+        *numberp = number;
+        return true;
+}
+
 static int options_set(void *target, char problem[OPTIONS_PROBLEM_MAX], const Option *option,
                        const char *value) {
         void *member = (char *)target + option->offset;
@@ -53,10 +68,14 @@ static int options_set(void *target, char problem[OPTIONS_PROBLEM_MAX], const Op
                 list->values[list->n++] = value;
                 return 0;
         case OPTION_DURATION:
-                if (text_duration_read(member, value))
+                if (duration_read(member, value))
                         return 0;
                 return options_problem(problem, option->name, value,
-                                       " is no time; write 500ms, 5s, 2m or 1h");
+                                       " is no time; write " DURATION_FORMS);
+        case OPTION_NUMBER:
+                if (options_read_number(member, value))
+                        return 0;
+                return options_problem(problem, option->name, value, " is no number");
         }
         return 0;
 }

@@ -35,6 +35,7 @@ typedef enum OptionType {
         OPTION_TEXT,     /* const char * */
         OPTION_LIST,     /* OptionsList */
         OPTION_DURATION, /* uint64_t, nanoseconds */
+        OPTION_NUMBER,   /* uint64_t */
 } OptionType;
 
 typedef struct Option {

@@ -24,8 +24,6 @@ size_t text_print(FILE *out, const char *text, size_t columns);
 
 /* "850 µs", "12.3 ms", "1.24 s", "3 min 20 s", "2 h 5 min", "3 d 4 h" */
 void text_duration(char text[TEXT_DURATION_MAX], uint64_t ns);
-/* Reads "500ms", "5s", "2m", "1h"; false on anything else, or over a year. */
-bool text_duration_read(uint64_t *nsp, const char *text);
 
 /* The word that `word` was probably meant to be, or NULL. `words` ends with NULL. */
 const char *text_nearest(const char *word, const char *const *words);

@@ -120,6 +120,25 @@ START_TEST(questions_are_answered) {
 }
 END_TEST
 
+START_TEST(lists_are_narrowed) {
+        ck_assert_int_eq(shell("$C exec --local --name job -- sh -c '"
+                               "$C exec --name good true; $C exec --name bad false; $C flush; "
+                               "$C chains; $C chains --errors --running --service sh; "
+                               "$C chains --workflow none; $C chains --limit 20000'"),
+                         2);
+        prints("catena: limit: a number up to 10000\n");
+        ck_assert_int_eq(shell("$C exec --local --name job -- sh -c '$C flush; $C ps'"), 0);
+        prints("OPEN FOR  SERVICE");
+        prints("  sh ");
+        prints("  job\n");
+        ck_assert_int_eq(shell("$C exec --local --name job -- sh -c '"
+                               "$C ps --name none --json; $C ps --service sh --json | wc -l'"),
+                         0);
+        prints("1\n");
+        prints_not("spanId");
+}
+END_TEST
+
 START_TEST(the_demo_shows_what_happened) {
         ck_assert_int_eq(shell("$C demo"), 0);
         prints("7 processes · 12 spans · 4 errors");
@@ -148,6 +167,7 @@ int main(void) {
         tcase_add_test(tcase, a_killed_program_is_drawn_as_killed);
         tcase_add_test(tcase, a_span_ends_with_its_process);
         tcase_add_test(tcase, questions_are_answered);
+        tcase_add_test(tcase, lists_are_narrowed);
         tcase_add_test(tcase, the_demo_shows_what_happened);
         suite_add_tcase(suite, tcase);
         return unit_run(suite);

@@ -104,27 +104,50 @@ START_TEST(reads_a_list_of_chains) {
                 "\"start_time_unix_nano\":\"7\",\"duration_nano\":\"5\",\"open\":\"1\","
                 "\"errors\":\"2\",\"state\":\"running\",\"contexts\":\"3\",\"spans\":\"4\"}\n"
                 "{\"v\":1,\"id\":\"b\"}\n";
-        const AnswerLine *lines;
-        AnswerLines *answer;
-        size_t n;
+        AnswerList *list;
+        AnswerLine line;
 
-        ck_assert_int_eq(answer_lines_new(&answer, json, strlen(json)), 0);
-        lines = answer_lines(answer, &n);
-        ck_assert_uint_eq(n, 2);
-        ck_assert_str_eq(lines[0].id, "a");
-        ck_assert_str_eq(lines[0].state, "running");
-        ck_assert_uint_eq(lines[0].duration_ns, 5);
-        ck_assert_uint_eq(lines[0].n_contexts, 3);
-        ck_assert_uint_eq(lines[0].n_spans, 4);
-        ck_assert_uint_eq(lines[0].n_errors, 2);
-        ck_assert_str_eq(lines[1].id, "b");
-        ck_assert_ptr_null(lines[1].workflow_id);
-        answer_lines_free(answer);
-        ck_assert_int_eq(answer_lines_new(&answer, "", 0), 0);
-        answer_lines(answer, &n);
-        ck_assert_uint_eq(n, 0);
-        answer_lines_free(answer);
-        ck_assert_int_eq(answer_lines_new(&answer, "{}\n{", 4), ANSWER_E_MALFORMED);
+        ck_assert_int_eq(answer_list_new(&list, json, strlen(json)), 0);
+        ck_assert_uint_eq(answer_list_size(list), 2);
+        answer_list_line(list, 0, &line);
+        ck_assert_str_eq(line.id, "a");
+        ck_assert_str_eq(line.state, "running");
+        ck_assert_uint_eq(line.duration_ns, 5);
+        ck_assert_uint_eq(line.n_contexts, 3);
+        ck_assert_uint_eq(line.n_spans, 4);
+        ck_assert_uint_eq(line.n_errors, 2);
+        answer_list_line(list, 1, &line);
+        ck_assert_str_eq(line.id, "b");
+        ck_assert_ptr_null(line.workflow_id);
+        answer_list_free(list);
+        ck_assert_int_eq(answer_list_new(&list, "", 0), 0);
+        ck_assert_uint_eq(answer_list_size(list), 0);
+        answer_list_free(list);
+        ck_assert_int_eq(answer_list_new(&list, "{}\n{", 4), ANSWER_E_MALFORMED);
+}
+END_TEST
+
+START_TEST(reads_a_list_of_spans) {
+        static const char json[] =
+                "{\"v\":1,\"spanId\":\"b7ad6b7169203331\",\"name\":\"pay\",\"pid\":7,"
+                "\"startTimeUnixNano\":\"5\",\"endTimeUnixNano\":\"9\",\"service\":\"shop\","
+                "\"status\":{\"code\":2,\"message\":\"no\"}}\n{}\n";
+        AnswerList *list;
+        TreeSpan span;
+
+        ck_assert_int_eq(answer_list_new(&list, json, strlen(json)), 0);
+        ck_assert_uint_eq(answer_list_size(list), 2);
+        answer_list_span(list, 0, &span);
+        ck_assert_str_eq(span.id, "b7ad6b7169203331");
+        ck_assert_str_eq(span.name, "pay");
+        ck_assert_str_eq(span.service, "shop");
+        ck_assert_str_eq(span.message, "no");
+        ck_assert(span.is_error);
+        ck_assert_uint_eq(span.end_unix_ns, 9);
+        answer_list_span(list, 1, &span);
+        ck_assert_ptr_null(span.name);
+        ck_assert(!span.is_error);
+        answer_list_free(list);
 }
 END_TEST
 
@@ -210,6 +233,7 @@ int main(void) {
         tcase_add_test(tcase, odd_answers_are_refused_or_read_as_unset);
         tcase_add_test(tcase, the_message_of_an_error_is_the_best_there_is);
         tcase_add_test(tcase, reads_a_list_of_chains);
+        tcase_add_test(tcase, reads_a_list_of_spans);
         tcase_add_test(tcase, reads_a_status);
         tcase_add_test(tcase, reads_a_flush);
         tcase_add_test(tcase, reads_an_error);

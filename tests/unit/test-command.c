@@ -80,6 +80,10 @@ START_TEST(bad_usage_is_told) {
                 {"$C exec --", "catena exec: PROGRAM is missing\n"},
                 {"$C exec --attr colour true", "catena exec: --attr is followed by KEY=VALUE\n"},
                 {"$C flush --timeout 5", "catena flush: --timeout 5 is no time"},
+                {"$C chains --limit few", "catena chains: --limit few is no number\n"},
+                {"$C chains --runing",
+                 "catena chains: unknown option --runing; did you mean --running?\n"},
+                {"$C ps --min=soon", "catena ps: --min soon is no time"},
         };
 
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -91,8 +95,9 @@ START_TEST(bad_usage_is_told) {
 END_TEST
 
 START_TEST(without_a_daemon_questions_fail) {
-        static const char *const scripts[] = {"$C status", "$C chains", "$C chain x", "$C flush",
-                                              "$C status --socket /dev/null"};
+        static const char *const scripts[] = {"$C status",  "$C chains",
+                                              "$C chain x", "$C flush",
+                                              "$C ps",      "$C status --socket /dev/null"};
 
         for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
                 ck_assert_int_eq(shell(scripts[i]), 3);
@@ -103,8 +108,9 @@ END_TEST
 
 START_TEST(help_fits_a_screen) {
         static const char *const scripts[] = {
-                "$C --help",     "$C exec --help",  "$C status -h",   "$C chains --help",
-                "$C chain x -h", "$C flush --help", "$C demo --help", "$C --help exec",
+                "$C --help",        "$C exec --help", "$C status -h",
+                "$C chains --help", "$C chain x -h",  "$C flush --help",
+                "$C demo --help",   "$C --help exec", "$C ps --help",
         };
 
         for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {

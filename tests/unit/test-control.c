@@ -188,6 +188,9 @@ START_TEST(chains_are_listed_and_found) {
         holds("{\"v\":1,\"id\":\"root/1\",\"service\":\"shop\"");
         holds("\"state\":\"running\",\"contexts\":\"2\",\"spans\":\"2\"}\n");
         answers("GET", "/v1/chains?limit=0", 200, "Content-Length: 0\r\n");
+        answers("GET", "/v1/chains?errors", 200, "Content-Length: 0\r\n");
+        answers("GET", "/v1/chains?running&slow&service=shop", 200, "\"id\":\"root/1\"");
+        answers("GET", "/v1/chains?workflow=root", 200, "Content-Length: 0\r\n");
         answers("GET", "/v1/chains/root%2F1", 200, "\"chain\":{\"id\":\"root/1\"");
         answers("GET", "/v1/chains/root/1", 200, "\"chain\":{\"id\":\"root/1\"");
         answers("GET", "/v1/chains/part", 200, "\"causation_ids\":[\"root/1\"]");
@@ -208,6 +211,10 @@ START_TEST(open_spans_are_listed_longest_first) {
         ck_assert(strstr(answer, "third") > strstr(answer, "first"));
         answers("GET", "/v1/spans?open&limit=1", 200, "first");
         ck_assert_ptr_null(strstr(answer, "third"));
+        answers("GET", "/v1/spans?open&name=third&service=shop&min=1h", 200, "third");
+        ck_assert_ptr_null(strstr(answer, "first"));
+        answers("GET", "/v1/spans?open&errors", 200, "Content-Length: 0\r\n");
+        answers("GET", "/v1/spans?open&since=1h", 200, "Content-Length: 0\r\n");
         answers("GET", "/v1/spans", 400, "{\"v\":1,\"error\":");
 }
 END_TEST
@@ -290,6 +297,12 @@ START_TEST(what_cannot_be_asked_gets_an_error) {
         answers("GET", "/v1/chains?limit=many", 400, "limit");
         answers("GET", "/v1/chains?limit=-1", 400, "limit");
         answers("GET", "/v1/chains?limit=10001", 400, "limit");
+        answers("GET", "/v1/chains?min=5", 400, "min: a time: 500ms, 5s, 2m or 1h");
+        answers("GET", "/v1/chains?service=%zz", 400, "malformed query");
+        answers("GET", "/v1/chains?name=x", 400,
+                "name: not known here; allowed: workflow, session, service, errors, running, "
+                "slow, min, since, limit");
+        answers("GET", "/v1/status?x", 400, "x: not known here");
         answers("POST", "/v1/flush?level=sometime", 400, "level");
         answers("POST", "/v1/flush?timeout_ms=999999999999", 400, "timeout_ms");
 }

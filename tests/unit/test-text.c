@@ -89,25 +89,6 @@ START_TEST(durations_have_three_digits) {
 }
 END_TEST
 
-START_TEST(durations_are_read_with_a_unit_only) {
-        static const char *const wrong[] = {"",     "5",  "s",    "5 s", "-5s",
-                                            "+5s",  "5x", "5.5s", "5ss", "99999999999999999999s",
-                                            "9000h"};
-        uint64_t ns = 7;
-
-        ck_assert(text_duration_read(&ns, "500ms"));
-        ck_assert_uint_eq(ns, 500000000);
-        ck_assert(text_duration_read(&ns, "0s"));
-        ck_assert_uint_eq(ns, 0);
-        ck_assert(text_duration_read(&ns, "2m"));
-        ck_assert_uint_eq(ns, 120000000000);
-        ck_assert(text_duration_read(&ns, "8760h"));
-        for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-                ck_assert_msg(!text_duration_read(&ns, wrong[i]), "%s", wrong[i]);
-        ck_assert_uint_eq(ns, 31536000000000000);
-}
-END_TEST
-
 START_TEST(suggests_the_nearest_word) {
         static const char *const words[] = {"exec",  "status", "chains", "chain",
                                             "flush", "demo",   NULL};
@@ -134,7 +115,6 @@ int main(void) {
         tcase_add_test(tcase, ill_formed_bytes_are_escaped);
         tcase_add_test(tcase, what_does_not_fit_is_cut);
         tcase_add_test(tcase, durations_have_three_digits);
-        tcase_add_test(tcase, durations_are_read_with_a_unit_only);
         tcase_add_test(tcase, suggests_the_nearest_word);
         suite_add_tcase(suite, tcase);
         return unit_run(suite);

@@ -108,25 +108,40 @@ START_TEST(decodes_a_targets_path) {
 }
 END_TEST
 
-START_TEST(finds_a_targets_query) {
-        const char *target = "/v1?level=delivered&open&opened=1&e=%20&bad=%2&empty=#level=x";
-        char value[16];
+START_TEST(steps_through_a_targets_query) {
+        const char *target = "/v1?level=delivered&open&e=%20&&%6bey=a=b&empty=#level=x";
+        static const char *const items[][2] = {
+                {"level", "delivered"}, {"open", ""}, {"e", " "}, {"key", "a=b"}, {"empty", ""},
+        };
+        const char *at = NULL;
+        UrlItem item;
 
-        ck_assert(url_target_query(target, "level", value, sizeof(value)));
-        ck_assert_str_eq(value, "delivered");
-        ck_assert(url_target_query(target, "open", value, sizeof(value)));
-        ck_assert_str_eq(value, "");
-        ck_assert(url_target_query(target, "opened", value, sizeof(value)));
-        ck_assert_str_eq(value, "1");
-        ck_assert(url_target_query(target, "e", value, sizeof(value)));
-        ck_assert_str_eq(value, " ");
-        ck_assert(url_target_query(target, "empty", value, sizeof(value)));
-        ck_assert_str_eq(value, "");
-        ck_assert(!url_target_query(target, "ope", value, sizeof(value)));
-        ck_assert(!url_target_query(target, "bad", value, sizeof(value)));
-        ck_assert(!url_target_query(target, "level", value, 9));
-        ck_assert(!url_target_query("/v1", "v1", value, sizeof(value)));
-        ck_assert(!url_target_query("/v1?", "v1", value, sizeof(value)));
+        for (size_t i = 0; i < sizeof items / sizeof *items; i++) {
+                ck_assert_int_eq(url_target_next(&at, &item, target), 0);
+                ck_assert_str_eq(item.key, items[i][0]);
+                ck_assert_str_eq(item.value, items[i][1]);
+        }
+        ck_assert_int_eq(url_target_next(&at, &item, target), URL_E_END);
+        ck_assert_int_eq(url_target_next(&at, &item, target), URL_E_END);
+}
+END_TEST
+
+START_TEST(a_query_may_be_empty_or_malformed) {
+        static const char *const empty[] = {"/v1", "/v1?", "/v1#?a", "/v1?&&&", ""};
+        static const char *const malformed[] = {
+                "/?%=1",
+                "/?a=%2",
+                "/?a=%00",
+                "/?0123456789012345678901234567890123456789",
+        };
+        UrlItem item;
+
+        for (size_t i = 0; i < sizeof empty / sizeof *empty; i++)
+                ck_assert_int_eq(url_target_next(&(const char *){NULL}, &item, empty[i]),
+                                 URL_E_END);
+        for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++)
+                ck_assert_int_eq(url_target_next(&(const char *){NULL}, &item, malformed[i]),
+                                 URL_E_MALFORMED);
 }
 END_TEST
 
@@ -138,7 +153,8 @@ int main(void) {
         tcase_add_loop_test(tcase, refuses, 0, sizeof(bad) / sizeof(*bad));
         tcase_add_test(tcase, refuses_what_is_too_long);
         tcase_add_test(tcase, decodes_a_targets_path);
-        tcase_add_test(tcase, finds_a_targets_query);
+        tcase_add_test(tcase, steps_through_a_targets_query);
+        tcase_add_test(tcase, a_query_may_be_empty_or_malformed);
         suite_add_tcase(suite, tcase);
         return unit_run(suite);
 }

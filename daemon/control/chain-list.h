@@ -1,0 +1,18 @@
+#pragma once
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Lists of chains
+ *
+ * I/O: none.  Clock: passed in.
+ */
+
+#include "daemon/base/buffer.h"
+#include "daemon/control/query.h"
+#include "daemon/trace/chains.h"
+
+/*
+ * The chains that a query asks for, a line each: the newest first, or with `slow` the slowest; at
+ * most query->limit. One that runs has taken until now.
+ */
+int chain_list(Buffer *out, const Chains *chains, const Query *query, uint64_t now_unix_ns);
