@@ -38,7 +38,7 @@ FOREIGN = {
     ],
     "llhttp.h": ["daemon/http/http1.c"],
     "libdeflate.h": ["daemon/http/gzip.c", "daemon/base/checksum.c"],
-    "jansson.h": ["daemon/control/render.c", "lib/cli/answer.c"],
+    "jansson.h": ["lib/cli/answer.c"],
     "cyaml/cyaml.h": ["daemon/config-schema.c"],
     "yaml.h": ["daemon/config-tree.c"],
     "nghttp2/*": [],

@@ -8,7 +8,7 @@
  * within an array. 64-bit numbers come out as strings; text that is not UTF-8 has its bad parts
  * replaced. When memory runs out the rest does nothing and render_finish() says so.
  *
- * Owns: the object until it is finished.  I/O: none.
+ * Owns: the text until it is finished.  I/O: none.
  */
 
 #include "daemon/base/buffer.h"
@@ -17,12 +17,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { RENDER_DEPTH_MAX = 12 };
+enum { RENDER_DEPTH_MAX = 128 };
 
 typedef struct Render {
-        struct json_t *open[RENDER_DEPTH_MAX]; /* the innermost is the last */
+        Buffer text;
+        char closers[RENDER_DEPTH_MAX]; /* of what is open, the innermost last */
         unsigned n_open;
-        bool failed;
+        bool follows; /* something stands before, in what is open innermost */
+        int failure;  /* the first */
 } Render;
 
 /* Begins an object with "v": 1. */
@@ -38,6 +40,9 @@ void render_close(Render *render);
 void render_text(Render *render, const char *key, const char *text);
 void render_text_sized(Render *render, const char *key, const char *text, size_t size);
 void render_hex(Render *render, const char *key, const uint8_t *id, size_t size);
+void render_base64(Render *render, const char *key, const uint8_t *data, size_t size);
 void render_u64(Render *render, const char *key, uint64_t value);
+void render_i64(Render *render, const char *key, int64_t value);
 void render_number(Render *render, const char *key, uint32_t value);
+void render_real(Render *render, const char *key, double value); /* or "NaN", "-Infinity" */
 void render_bool(Render *render, const char *key, bool value);
