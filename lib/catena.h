@@ -35,7 +35,8 @@
  * child before you hand it to another thread. Everything else may be called from any thread.
  *
  * Signal handlers may set attributes of spans, add events and links to them, set their name and
- * status, and end them, also when they interrupt this library. Nothing else may be called there.
+ * status, log under them (catena_span_log()), and end them, also when they interrupt this library.
+ * Nothing else may be called there.
  *
  * Fork. A child process may call at once; its first call opens a session of its own. Contexts and
  * spans it inherited stay good as parents, as links and to be injected; only the process that
@@ -322,6 +323,40 @@ CATENA_API void catena_span_end_at(catena_span span, uint64_t unix_ns);
 /* Whether it was decided at the start to record the span: whether attributes are worth making. */
 CATENA_API bool catena_span_recording(catena_span span);
 
+/* ---- logs ---- */
+
+/* OTLP's SeverityNumber. The three above each are finer steps: CATENA_SEVERITY_INFO + 1 is INFO2.
+ */
+enum {
+        CATENA_SEVERITY_UNSPECIFIED = 0,
+        CATENA_SEVERITY_TRACE = 1,
+        CATENA_SEVERITY_DEBUG = 5,
+        CATENA_SEVERITY_INFO = 9,
+        CATENA_SEVERITY_WARN = 13,
+        CATENA_SEVERITY_ERROR = 17,
+        CATENA_SEVERITY_FATAL = 21,
+};
+
+/*
+ * Says a log record now, an OTLP LogRecord: severity, text, attributes, and where it belongs: the
+ * trace and flags of the context, its current span if there is one, and the attribute
+ * workflow.correlation_id. Logs do not depend on sampling. Of a context that is NULL (harmless) or
+ * was freed (counted) it belongs nowhere, and is said all the same.
+ */
+CATENA_API void catena_log(catena_context *context, uint32_t severity, const char *text,
+                           const catena_attribute *attributes, size_t n);
+
+/* The same with a text as printf() makes it; at most 2047 bytes, what is longer is cut. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+CATENA_API void
+catena_logf(catena_context *context, uint32_t severity, const char *format, ...);
+
+/* The same under a span, whoever started it, ended or not: any thread, many at once. */
+CATENA_API void catena_span_log(catena_span span, uint32_t severity, const char *text,
+                                const catena_attribute *attributes, size_t n);
+
 /* ---- the process ---- */
 
 typedef struct catena_options {
@@ -370,6 +405,8 @@ typedef struct catena_stats {
         uint64_t dropped_too_large;
         uint64_t dropped_arena_full;
         uint64_t misuse; /* NULLs, freed contexts, spans of another process, bad attributes */
+        uint64_t logs;   /* records of logs, also dropped ones */
+        uint64_t dropped_logs;
 } catena_stats;
 
 /*

@@ -234,6 +234,7 @@ void catena__arena_lost(LostKind kind) {
                 [LOST_STARTS] = ARENA_LOST_STARTS,
                 [LOST_UPDATES] = ARENA_LOST_UPDATES,
                 [LOST_ENDS] = ARENA_LOST_ENDS,
+                [LOST_LOGS] = ARENA_LOST_LOGS,
         };
         ArenaHeader *header = atomic_load(&arena.header);
 

@@ -20,7 +20,7 @@ enum {
 typedef _Atomic uint64_t Counter;
 
 typedef struct CountFlow {
-        Counter records, bytes, starts, ends;
+        Counter records, bytes, starts, ends, logs;
 } CountFlow;
 
 /* Shared by the threads whose numbers are congruent. */
@@ -66,6 +66,8 @@ void catena__count_sent(const CountSaid *said) {
                 count_add(&flow->starts, said->starts);
         if (said->ends)
                 count_add(&flow->ends, said->ends);
+        if (said->logs)
+                count_add(&flow->logs, said->logs);
 }
 
 static void count_add_alone(Counter *counter, uint64_t n) {
@@ -80,6 +82,8 @@ void catena__count_published(unsigned chunk, const CountSaid *said) {
         count_add_alone(&flow->bytes, said->bytes);
         count_add_alone(&flow->starts, said->starts);
         count_add_alone(&flow->ends, said->ends);
+        if (said->logs)
+                count_add_alone(&flow->logs, said->logs);
 }
 
 void catena__count_connection(void) {
@@ -95,8 +99,11 @@ static uint64_t count_lost(Lost reason, LostKind kind) {
 }
 
 static uint64_t count_lost_reason(Lost reason) {
-        return count_lost(reason, LOST_STARTS) + count_lost(reason, LOST_UPDATES) +
-               count_lost(reason, LOST_ENDS);
+        uint64_t n = 0;
+
+        for (unsigned kind = 0; kind < _LOST_KINDS_N; kind++)
+                n += count_lost(reason, kind);
+        return n;
 }
 
 static uint64_t count_lost_kind(LostKind kind) {
@@ -108,8 +115,11 @@ static uint64_t count_lost_kind(LostKind kind) {
 }
 
 uint64_t catena__count_dropped(void) {
-        return count_lost_kind(LOST_STARTS) + count_lost_kind(LOST_UPDATES) +
-               count_lost_kind(LOST_ENDS);
+        uint64_t n = 0;
+
+        for (unsigned reason = 0; reason < _LOST_N; reason++)
+                n += count_lost_reason(reason);
+        return n;
 }
 
 /* Adds up what has gone over, and what else is counted for each lane. */
@@ -124,6 +134,7 @@ static catena_stats count_sum(void) {
                 sum.bytes += atomic_load(&flow->bytes);
                 sum.spans_started += atomic_load(&flow->starts);
                 sum.spans_ended += atomic_load(&flow->ends);
+                sum.logs += atomic_load(&flow->logs);
         }
         for (unsigned i = 0; i < COUNT_LANES; i++) {
                 sum.connections += atomic_load(&count_lanes[i].connections);
@@ -142,8 +153,10 @@ size_t catena_stats_get(catena_stats *stats, size_t size) {
         sum.dropped_starts = count_lost_kind(LOST_STARTS);
         sum.dropped_updates = count_lost_kind(LOST_UPDATES);
         sum.dropped_ends = count_lost_kind(LOST_ENDS);
+        sum.dropped_logs = count_lost_kind(LOST_LOGS);
         sum.spans_started += sum.dropped_starts;
         sum.spans_ended += sum.dropped_ends;
+        sum.logs += sum.dropped_logs;
         sum.dropped_socket_full = count_lost_reason(LOST_SOCKET_FULL);
         sum.dropped_not_connected = count_lost_reason(LOST_NOT_CONNECTED);
         sum.dropped_too_large = count_lost_reason(LOST_TOO_LARGE);

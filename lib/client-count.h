@@ -21,6 +21,7 @@
 typedef struct CountSaid {
         uint32_t records;
         uint32_t starts, ends; /* of spans */
+        uint32_t logs;
         size_t bytes;
 } CountSaid;
 
@@ -75,6 +76,7 @@ typedef enum LostKind {
         LOST_STARTS, /* as the fields of catena.v1.Lost, less 1 */
         LOST_UPDATES,
         LOST_ENDS,
+        LOST_LOGS,
         _LOST_KINDS_N,
 } LostKind;
 

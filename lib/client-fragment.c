@@ -347,6 +347,7 @@ static bool plain_send(const catena_span *span, const Fragment *fragment) {
         said.records = 1;
         said.starts = fragment->flags & RECORD_START;
         said.ends = (fragment->flags & RECORD_END) / RECORD_END;
+        said.logs = 0;
         said.bytes = record_stride(header.size);
         if (catena__arena_publish(&ticket, said.bytes, &said))
                 catena__link_wake();

@@ -37,7 +37,7 @@ static void send_begin(SendBatch *batch, uint8_t *room, size_t capacity, uint64_
         batch->writer.failed = false;
         batch->start = room;
         batch->connection = connection;
-        batch->said.records = batch->said.starts = batch->said.ends = 0;
+        batch->said.records = batch->said.starts = batch->said.ends = batch->said.logs = 0;
         batch->said.bytes = 0;
         batch->has = 0;
 }
@@ -82,7 +82,7 @@ static void send_lost(SendBatch *batch) {
                 const uint64_t *n = batch->lost.n[reason];
                 uint8_t *start;
 
-                if (!n[LOST_STARTS] && !n[LOST_UPDATES] && !n[LOST_ENDS])
+                if (!n[LOST_STARTS] && !n[LOST_UPDATES] && !n[LOST_ENDS] && !n[LOST_LOGS])
                         continue;
                 start = send_open(batch);
                 for (uint32_t kind = 0; kind < _LOST_KINDS_N; kind++)
@@ -148,6 +148,8 @@ static void send_record(SendBatch *batch, const SendMessage *message) {
         if (message->type == RECORD_SPAN) {
                 batch->said.starts = message->flags & RECORD_START;
                 batch->said.ends = (message->flags & RECORD_END) / RECORD_END;
+        } else if (message->type == RECORD_LOG) {
+                batch->said.logs = 1;
         }
 }
 
@@ -182,6 +184,8 @@ static bool send_lost_kind(LostKind *kindp, const SendMessage *message) {
                 *kindp = message->flags & RECORD_START ? LOST_STARTS
                          : message->flags & RECORD_END ? LOST_ENDS
                                                        : LOST_UPDATES;
+        else if (message->type == RECORD_LOG)
+                *kindp = LOST_LOGS;
         else
                 return false;
         return true;

@@ -127,8 +127,7 @@ static void span_name_itself(catena_span *span, bool recording, const catena_spa
         memcpy(span->span_id, &id, sizeof id);
 }
 
-/* Now; and every few milliseconds a look at what moves slowly. */
-static uint64_t span_clock(void) {
+uint64_t catena__span_clock(void) {
         uint64_t due = atomic_load_explicit(&look_ns, memory_order_relaxed);
         uint64_t now = catena__clock_ns();
 
@@ -174,7 +173,7 @@ static void span_start(catena_span *span, catena_context *context, const catena_
         recording = span->flags & W3C_FLAG_SAMPLED || catena__link_records_all();
         away = recording && catena__link_is_away();
         if (recording && !away)
-                now = span_clock();
+                now = catena__span_clock();
         span_name_itself(span, recording, parent);
         if (start->slot && !parent)
                 atomic_store_explicit(&start->slot->span, id_span_key(span->span_id),
@@ -394,7 +393,7 @@ static void span_end(const catena_span *span, uint64_t unix_ns) {
         if (recording) {
                 away = catena__link_is_away();
                 if (!away && !unix_ns)
-                        unix_ns = catena__clock_unix_ns(stamp.era, span_clock());
+                        unix_ns = catena__clock_unix_ns(stamp.era, catena__span_clock());
         }
         fragment_init(&end, RECORD_END);
         end.unix_ns = unix_ns;

@@ -24,3 +24,5 @@ bool catena__span_is(const catena_span *span);
 SpanStamp catena__span_stamp(const catena_span *span);
 /* OTLP's flags for it as a link: a span made by hand is another process's. */
 uint32_t catena__span_flags(const catena_span *span);
+/* Now, monotonic; and every few milliseconds a look at what moves slowly. */
+uint64_t catena__span_clock(void);

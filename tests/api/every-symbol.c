@@ -69,6 +69,9 @@ static void use_spans(void) {
         catena_span_event(span, "event", &attribute, 1);
         catena_span_event_at(span, "event", 1, NULL, 0);
         catena_span_error(span, "type", "message", NULL);
+        catena_log(context, CATENA_SEVERITY_INFO, "text", &attribute, 1);
+        catena_logf(context, CATENA_SEVERITY_WARN, "%d", 1);
+        catena_span_log(span, CATENA_SEVERITY_ERROR, "text", NULL, 0);
         catena_span_end_at(with, 1);
         catena_span_end(child);
         catena_span_end(span);
@@ -84,7 +87,8 @@ int main(void) {
         CHECK(!catena_flush(10000));
         CHECK(!catena_flush_to(CATENA_DELIVERED, 0));
         CHECK(catena_stats_get(&stats, sizeof stats) == sizeof stats);
-        CHECK(stats.spans_started == 3 && stats.dropped_starts == 3 && stats.misuse == 0);
+        CHECK(stats.spans_started == 3 && stats.dropped_starts == 3 && stats.misuse == 0 &&
+              stats.dropped_logs == 3);
         CHECK(strcmp(catena_version(), CATENA_EXPECTED_VERSION) == 0);
         CHECK(catena_abi() == CATENA_ABI);
         (void)catena_stop(0);

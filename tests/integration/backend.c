@@ -24,7 +24,8 @@ enum {
         BACKEND_REQUESTS_MAX = 65536,
 };
 
-typedef Opentelemetry__Proto__Collector__Trace__V1__ExportTraceServiceRequest BackendRequest;
+typedef Opentelemetry__Proto__Collector__Trace__V1__ExportTraceServiceRequest BackendTraces;
+typedef Opentelemetry__Proto__Collector__Logs__V1__ExportLogsServiceRequest BackendLogs;
 
 struct Backend {
         pthread_t thread;
@@ -37,10 +38,12 @@ struct Backend {
         size_t n_steps;
         size_t n_requests;
         uint64_t request_ns[BACKEND_REQUESTS_MAX];
-        BackendRequest **taken;
+        ProtobufCMessage **taken;
         size_t n_taken;
         BackendSpan *spans;
         size_t n_spans;
+        BackendLog *logs;
+        size_t n_logs;
         uint64_t n_rejected;
 };
 
@@ -56,10 +59,9 @@ static void backend_keep_span(Backend *backend, const BackendSpan *span) {
         backend->spans[backend->n_spans++] = *span;
 }
 
-static void backend_keep(Backend *backend, BackendRequest *request) {
-        backend->taken = realloc(backend->taken, (backend->n_taken + 1) * sizeof *backend->taken);
-        ck_assert_ptr_nonnull(backend->taken);
-        backend->taken[backend->n_taken++] = request;
+static void backend_keep_traces(Backend *backend, const ProtobufCMessage *message) {
+        const BackendTraces *request = (const BackendTraces *)message;
+
         ck_assert_uint_gt(request->n_resource_spans, 0);
         for (size_t i = 0; i < request->n_resource_spans; i++) {
                 const Opentelemetry__Proto__Trace__V1__ResourceSpans *of_resource =
@@ -80,14 +82,70 @@ static void backend_keep(Backend *backend, BackendRequest *request) {
         }
 }
 
-static BackendRequest *backend_decode(const Http1 *http) {
+static void backend_keep_log(Backend *backend, const BackendLog *log) {
+        backend->logs = realloc(backend->logs, (backend->n_logs + 1) * sizeof *backend->logs);
+        ck_assert_ptr_nonnull(backend->logs);
+        backend->logs[backend->n_logs++] = *log;
+}
+
+static void backend_keep_logs(Backend *backend, const ProtobufCMessage *message) {
+        const BackendLogs *request = (const BackendLogs *)message;
+
+        ck_assert_uint_gt(request->n_resource_logs, 0);
+        for (size_t i = 0; i < request->n_resource_logs; i++) {
+                const Opentelemetry__Proto__Logs__V1__ResourceLogs *of_resource =
+                        request->resource_logs[i];
+
+                ck_assert_ptr_nonnull(of_resource->resource);
+                for (size_t j = 0; j < of_resource->n_scope_logs; j++) {
+                        const Opentelemetry__Proto__Logs__V1__ScopeLogs *of_scope =
+                                of_resource->scope_logs[j];
+
+                        for (size_t k = 0; k < of_scope->n_log_records; k++)
+                                backend_keep_log(backend, &(BackendLog){of_scope->log_records[k],
+                                                                        of_resource->resource,
+                                                                        of_scope->scope});
+                }
+        }
+}
+
+/* What it can be asked to take. */
+typedef struct BackendSignal {
+        const char *target;
+        const ProtobufCMessageDescriptor *request;
+        void (*keep)(Backend *backend, const ProtobufCMessage *message);
+} BackendSignal;
+
+#define BACKEND_REQUEST(name) opentelemetry__proto__collector__##name##_service_request__descriptor
+
+static const BackendSignal backend_signals[] = {
+        {"/v1/traces", &BACKEND_REQUEST(trace__v1__export_trace), backend_keep_traces},
+        {"/v1/logs", &BACKEND_REQUEST(logs__v1__export_logs), backend_keep_logs},
+};
+
+static const BackendSignal *backend_signal(const char *target) {
+        for (size_t i = 0; i < sizeof backend_signals / sizeof *backend_signals; i++)
+                if (!strcmp(backend_signals[i].target, target))
+                        return &backend_signals[i];
+        ck_abort_msg("nothing is sent to %s", target);
+        return NULL;
+}
+
+/* Under the mutex. */
+static void backend_take(Backend *backend, const BackendSignal *signal, ProtobufCMessage *request) {
+        backend->taken = realloc(backend->taken, (backend->n_taken + 1) * sizeof *backend->taken);
+        ck_assert_ptr_nonnull(backend->taken);
+        backend->taken[backend->n_taken++] = request;
+        signal->keep(backend, request);
+}
+
+static ProtobufCMessage *backend_decode(const Http1 *http, const BackendSignal *signal) {
         const Http1Message *message = http1_message(http);
         const char *encoding = http1_header(http, "content-encoding");
         Buffer plain = BUFFER_NULL;
-        BackendRequest *request;
+        ProtobufCMessage *request;
 
         ck_assert_str_eq(message->method, "POST");
-        ck_assert_str_eq(message->target, "/v1/traces");
         ck_assert_str_eq(http1_header(http, "content-type"), "application/x-protobuf");
         if (encoding) {
                 ck_assert_str_eq(encoding, "gzip");
@@ -97,8 +155,7 @@ static BackendRequest *backend_decode(const Http1 *http) {
         } else {
                 ck_assert_int_eq(buffer_append(&plain, message->body.data, message->body.size), 0);
         }
-        request = opentelemetry__proto__collector__trace__v1__export_trace_service_request__unpack(
-                NULL, plain.size, plain.data);
+        request = protobuf_c_message_unpack(signal->request, NULL, plain.size, plain.data);
         ck_assert_ptr_nonnull(request);
         buffer_deinit(&plain);
         return request;
@@ -150,7 +207,8 @@ static uint64_t backend_now_ns(void) {
 /* Returns whether the connection stays. Spans are kept before the answer tells of them. */
 static bool backend_handle(Backend *backend, int fd, const Http1 *http) {
         static const BackendStep take = {BACKEND_ANSWER, .status = 200};
-        BackendRequest *request = backend_decode(http);
+        const BackendSignal *signal = backend_signal(http1_message(http)->target);
+        ProtobufCMessage *request = backend_decode(http, signal);
         const BackendStep *step = &take;
 
         pthread_mutex_lock(&backend->mutex);
@@ -161,10 +219,10 @@ static bool backend_handle(Backend *backend, int fd, const Http1 *http) {
         ck_assert_uint_lt(backend->n_requests, BACKEND_REQUESTS_MAX);
         backend->request_ns[backend->n_requests++] = backend_now_ns();
         if ((step->how == BACKEND_ANSWER && step->status == 200) || step->how == BACKEND_REJECT) {
-                backend_keep(backend, request);
+                backend_take(backend, signal, request);
                 backend->n_rejected += step->n_rejected;
         } else {
-                protobuf_c_message_free_unpacked(&request->base, NULL);
+                protobuf_c_message_free_unpacked(request, NULL);
         }
         pthread_cond_broadcast(&backend->changed);
         pthread_mutex_unlock(&backend->mutex);
@@ -280,9 +338,10 @@ Backend *backend_free(Backend *backend) {
         pthread_mutex_unlock(&backend->mutex);
         pthread_join(backend->thread, NULL);
         for (size_t i = 0; i < backend->n_taken; i++)
-                protobuf_c_message_free_unpacked(&backend->taken[i]->base, NULL);
+                protobuf_c_message_free_unpacked(backend->taken[i], NULL);
         free(backend->taken);
         free(backend->spans);
+        free(backend->logs);
         close(backend->listener);
         close(backend->wake);
         pthread_mutex_destroy(&backend->mutex);
@@ -406,6 +465,24 @@ const BackendSpan *backend_find(Backend *backend, const char *name) {
         for (size_t i = 0; (span = backend_span(backend, i)); i++)
                 if (!strcmp(span->span->name, name))
                         return span;
+        return NULL;
+}
+
+const BackendLog *backend_log(Backend *backend, size_t i) {
+        const BackendLog *log;
+
+        pthread_mutex_lock(&backend->mutex);
+        log = i < backend->n_logs ? &backend->logs[i] : NULL;
+        pthread_mutex_unlock(&backend->mutex);
+        return log;
+}
+
+const BackendLog *backend_find_log(Backend *backend, const char *text) {
+        const BackendLog *log;
+
+        for (size_t i = 0; (log = backend_log(backend, i)); i++)
+                if (log->log->body && !strcmp(log->log->body->string_value, text))
+                        return log;
         return NULL;
 }
 

@@ -11,6 +11,7 @@
  * Owns: its thread, its sockets, what it decoded.  Bound: none.  Threads: any.
  */
 
+#include "otlp/logs_service.pb-c.h"
 #include "otlp/trace_service.pb-c.h"
 
 #include <stdbool.h>
@@ -19,6 +20,7 @@
 
 typedef Opentelemetry__Proto__Trace__V1__Span OtlpSpan;
 typedef Opentelemetry__Proto__Trace__V1__Span__Event OtlpEvent;
+typedef Opentelemetry__Proto__Logs__V1__LogRecord OtlpLog;
 typedef Opentelemetry__Proto__Common__V1__KeyValue OtlpKeyValue;
 typedef Opentelemetry__Proto__Resource__V1__Resource OtlpResource;
 typedef Opentelemetry__Proto__Common__V1__InstrumentationScope OtlpScope;
@@ -44,6 +46,12 @@ typedef struct BackendSpan {
         const OtlpResource *resource;
         const OtlpScope *scope; /* NULL: none */
 } BackendSpan;
+
+typedef struct BackendLog {
+        const OtlpLog *log;
+        const OtlpResource *resource;
+        const OtlpScope *scope; /* NULL: none */
+} BackendLog;
 
 typedef struct Backend Backend;
 
@@ -72,6 +80,10 @@ uint64_t backend_n_unique(Backend *backend);
 const BackendSpan *backend_span(Backend *backend, size_t i);
 /* The first one of that name, or NULL. */
 const BackendSpan *backend_find(Backend *backend, const char *name);
+
+/* The same of logs; those of a text. */
+const BackendLog *backend_log(Backend *backend, size_t i);
+const BackendLog *backend_find_log(Backend *backend, const char *text);
 
 /* The value of a string attribute, or NULL. */
 const char *backend_string(OtlpKeyValue *const *attributes, size_t n, const char *key);

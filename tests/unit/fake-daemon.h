@@ -144,6 +144,8 @@ static inline void fake_daemon_judge(const FakeRecord *record) {
                 ck_assert_int_eq(validate_span(&summary, record->body, record->size, start, id), 0);
         else if (record->header.type == RECORD_SCOPE)
                 ck_assert_int_eq(validate_scope(record->body, record->size), 0);
+        else if (record->header.type == RECORD_LOG)
+                ck_assert_int_eq(validate_log(&summary, record->body, record->size), 0);
 }
 
 /* Takes the record at the front; how many bytes it was, 0: there is none whole. */
