@@ -4,76 +4,24 @@
 
 #include "daemon/base/error.h"
 #include "daemon/base/log.h"
-#include "daemon/control/control.h"
-#include "daemon/export/exporter.h"
-#include "daemon/ingest/listener.h"
-#include "daemon/journal/journal.h"
-#include "daemon/notify.h"
-#include "daemon/trace/chains.h"
-#include "daemon/trace/recorder.h"
-#include "proto/pb.h"
+#include "daemon/daemon-internal.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <uv.h>
 
-#define DAEMON_USER_AGENT "catenad/" CATENA_VERSION " OTel-OTLP-Exporter-C/" CATENA_VERSION
+enum { DAEMON_RETRY_MS = 100 }; /* while the journal has no room for somebody */
 
-enum {
-        DAEMON_RETRY_MS = 100, /* while the journal has no room for somebody */
-        DAEMON_SIGNALS_N = 3,
-        DAEMON_ARENA_BYTES_PER_UID = 1024 * 1024 * 1024, /* of which next to nothing is in use */
-};
-
-typedef enum DaemonState {
-        DAEMON_RUNNING,
-        DAEMON_STOPPING, /* control and listener close: the last records are read */
-        DAEMON_DRAINING, /* what was read is sent, until the deadline */
-        DAEMON_LEAVING,  /* all the rest closes */
-} DaemonState;
-
-typedef struct Daemon {
-        const Config *config;
-        DaemonState state;
-        int failure; /* the first that a part could not go on after */
-        uint64_t start_unix_ns;
-
-        uv_loop_t loop;
-        uv_prepare_t turn; /* once a turn, before the loop sleeps */
-        uv_timer_t wake;   /* when a batch is due, or there may be room again */
-        uint64_t wake_unix_ns;
-        uv_timer_t deadline;
-        uv_signal_t signals[DAEMON_SIGNALS_N];
-
-        uint64_t seed;
-        Chains *chains;
-        Journal *journal;
-        JournalReport journal_report;
-        Buffer resource;
-        Recorder *recorder;
-        Exporter *exporters[CONFIG_EXPORTERS_MAX];
-        size_t n_exporters;
-        NotifyKept kept; /* arenas, until the listener has taken what is its */
-        Listener *listener;
-        Control *control;
-} Daemon;
-
-static uint64_t daemon_now_unix_ns(void) {
+uint64_t daemon_now_unix_ns(void) {
         struct timespec now;
 
         clock_gettime(CLOCK_REALTIME, &now);
         return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static void daemon_fail(void *user, int r) {
+void daemon_fail(void *user, int r) {
         Daemon *daemon = user;
 
         if (!daemon->failure)
@@ -243,293 +191,14 @@ static int daemon_open_loop(Daemon *daemon) {
         return 0;
 }
 
-/* The folder that a path lies in, so that a first start needs no preparation. */
-static void daemon_make_parent(const char *path) {
-        char parent[CONFIG_PATH_MAX + 1];
-        char *slash;
-
-        snprintf(parent, sizeof parent, "%s", path);
-        slash = strrchr(parent, '/');
-        *slash = 0;
-        /* Where it fails, who opens the path tells. */
-        if (slash > parent && mkdir(parent, 0755) == 0)
-                (void)chmod(parent, 0755); /* whatever the umask: clients must come through */
-}
-
-/* The recorder is made of the journal, and the journal asks it for its state. */
-static size_t daemon_checkpoint(void *user, uint8_t *data, size_t size) {
-        Daemon *daemon = user;
-
-        return daemon->recorder ? recorder_checkpoint(daemon->recorder, data, size) : 0;
-}
-
-static void daemon_report_journal(const Daemon *daemon) {
-        const JournalReport *report = &daemon->journal_report;
-        const char *path = daemon->config->journal.path;
-
-        if (!report->on_tmpfs)
-                log_warning("the journal's folder %s is not on tmpfs: expect pauses", path);
-        if (report->n_lost_segments || report->n_lost_blocks)
-                log_warning("the journal was damaged: %" PRIu64 " segments and %" PRIu64
-                            " blocks, %" PRIu64 " bytes, are lost",
-                            report->n_lost_segments, report->n_lost_blocks, report->lost_bytes);
-        if (report->newer_version)
-                log_warning("the journal has segments of format %" PRIu32 ", which is newer: they "
-                            "are set aside in %s",
-                            report->newer_version, path);
-}
-
-static int daemon_open_journal(Daemon *daemon) {
-        const char *path = daemon->config->journal.path;
-        JournalOptions options = {
-                .path = path,
-                .max_bytes = daemon->config->journal.max_bytes,
-                .checkpoint = daemon_checkpoint,
-                .user = daemon,
-        };
-        int r;
-
-        if (getrandom(options.key, sizeof options.key, 0) < 0 ||
-            getrandom(&daemon->seed, sizeof daemon->seed, 0) < 0)
-                return error_origin(-errno);
-        daemon_make_parent(path);
-        r = journal_open(&daemon->journal, &options, &daemon->journal_report);
-        if (r < 0)
-                return error_trace(r);
-        if (r == JOURNAL_E_LOCKED)
-                log_error("another daemon holds the journal %s", path);
-        else if (r)
-                log_error("the journal %s cannot be opened: %s", path, strerror(errno));
-        if (r)
-                return DAEMON_E_START;
-        daemon_report_journal(daemon);
-        return 0;
-}
-
-/* As in an OTLP Resource: repeated KeyValue attributes = 1. */
-static int daemon_encode_resource(Daemon *daemon) {
-        const ConfigResource *resource = &daemon->config->resource;
-
-        for (unsigned i = 0; i < resource->n_attributes; i++) {
-                const ConfigPair *pair = &resource->attributes[i];
-                size_t name_size = strlen(pair->name), value_size = strlen(pair->value);
-                size_t value = pb_bytes_size(1, value_size);
-                size_t both = pb_bytes_size(1, name_size) + pb_bytes_size(2, value);
-                size_t whole = pb_bytes_size(1, both);
-                PbWriter writer;
-                uint8_t *room;
-                int r = buffer_reserve(&daemon->resource, &room, whole);
-
-                if (r)
-                        return error_trace(r);
-                writer = pb_writer(room, whole);
-                pb_put_prefix(&writer, 1, both);
-                pb_put_bytes(&writer, 1, pair->name, name_size);
-                pb_put_prefix(&writer, 2, value);
-                pb_put_bytes(&writer, 1, pair->value, value_size);
-                assert(!writer.failed && writer.at == writer.end);
-                daemon->resource.size += whole;
-        }
-        return 0;
-}
-
-static int daemon_open_recorder(Daemon *daemon) {
-        const Config *config = daemon->config;
-        RecorderOptions options = {
-                .journal = daemon->journal,
-                .limits =
-                        {
-                                .attributes = config->limits.attributes,
-                                .events = config->limits.events,
-                                .links = config->limits.links,
-                                .nested = config->limits.attributes,
-                                .value_length = config->limits.value_length,
-                        },
-                .uid_share_bytes = config->limits.bytes_per_uid,
-                .seed = daemon->seed,
-                .batch_delay_ns = config->batch.delay_ns,
-                .batch_spans_max = config->batch.max_spans,
-                .batch_bytes_max = config->batch.max_bytes,
-        };
-        RecorderView view;
-        int r = chains_new(&daemon->chains, CHAINS_MAX_BYTES, daemon->seed);
-
-        if (!r)
-                r = daemon_encode_resource(daemon);
-        options.chains = daemon->chains;
-        options.resource = daemon->resource.data;
-        options.resource_size = daemon->resource.size;
-        if (!r)
-                r = recorder_new(&daemon->recorder, &options);
-        if (!r)
-                r = recorder_recover(daemon->recorder);
-        if (r)
-                return error_trace(r);
-        recorder_view(daemon->recorder, &view);
-        if (daemon->journal_report.n_blocks)
-                log_info("recovered from the journal: %zu sessions, %zu open spans, %zu spans and "
-                         "%zu logs to send",
-                         view.n_sessions_alive, view.n_spans_open,
-                         view.n_unsealed[BATCH_TRACES] + view.n_sealed[BATCH_TRACES],
-                         view.n_unsealed[BATCH_LOGS] + view.n_sealed[BATCH_LOGS]);
-        return 0;
-}
-
-static int daemon_name_exporters(Daemon *daemon) {
-        const Config *config = daemon->config;
-        const char *names[CONFIG_EXPORTERS_MAX];
-        uint32_t signals[CONFIG_EXPORTERS_MAX];
-        int r;
-
-        for (unsigned i = 0; i < config->n_exporters; i++) {
-                names[i] = config->exporters[i].name;
-                signals[i] = config->exporters[i].signals;
-        }
-        r = recorder_set_exporters(daemon->recorder, names, signals, config->n_exporters,
-                                   daemon_now_unix_ns());
-        if (r > 0) {
-                log_error("the journal %s has no place for these exporters: too many that are gone "
-                          "still have spans in it, or it is full",
-                          config->journal.path);
-                return DAEMON_E_START;
-        }
-        return error_trace(r);
-}
-
-static int daemon_open_exporter(Daemon *daemon, const ConfigExporter *exporter) {
-        ExporterHeader headers[CONFIG_HEADERS_MAX];
-        ExporterOptions options = {
-                .name = exporter->name,
-                .endpoint = exporter->endpoint,
-                .compression = exporter->compression,
-                .timeout_ns = exporter->timeout_ns,
-                .headers = headers,
-                .n_headers = exporter->n_headers,
-                .retry_initial_ns = exporter->retry.initial_ns,
-                .retry_max_ns = exporter->retry.max_ns,
-                .user_agent = DAEMON_USER_AGENT,
-                .sink = {daemon_fail, daemon},
-        };
-        int r;
-
-        for (unsigned i = 0; i < exporter->n_headers; i++)
-                headers[i] =
-                        (ExporterHeader){exporter->headers[i].name, exporter->headers[i].value};
-        r = exporter_open(&daemon->exporters[daemon->n_exporters], &daemon->loop, daemon->recorder,
-                          &options);
-        assert(r <= 0); /* the configuration was checked */
-        if (r)
-                return error_trace(r);
-        daemon->n_exporters++;
-        return 0;
-}
-
-static int daemon_open_exporters(Daemon *daemon) {
-        int r = daemon_name_exporters(daemon);
-
-        for (unsigned i = 0; !r && i < daemon->config->n_exporters; i++)
-                r = daemon_open_exporter(daemon, &daemon->config->exporters[i]);
-        return error_trace(r);
-}
-
-static bool daemon_keep(void *user, const char *name, int fd) {
-        (void)user;
-        return notify_keep(name, fd) != NOTIFY_E_SOCKET || errno != EAGAIN;
-}
-
-static void daemon_forget(void *user, const char *name) {
-        (void)user;
-        (void)notify_forget(name);
-}
-
-static int daemon_take(void *user, const char *name) {
-        Daemon *daemon = user;
-
-        return notify_kept_take(&daemon->kept, name);
-}
-
-static int daemon_open_listener(Daemon *daemon) {
-        const ConfigListen *listen = &daemon->config->listen;
-        ListenerOptions options = {
-                .socket = listen->socket,
-                .mode = listen->mode,
-                .group = listen->group,
-                .max_clients = listen->max_clients,
-                .clients_per_uid = daemon->config->limits.clients_per_uid,
-                .arena_bytes_per_uid = DAEMON_ARENA_BYTES_PER_UID,
-                .store = {daemon_keep, daemon_forget, daemon_take, daemon},
-                .sink = {daemon_fail, daemon},
-        };
-        int r;
-
-        daemon_make_parent(listen->socket);
-        r = listener_open(&daemon->listener, &daemon->loop, daemon->recorder, &options);
-        switch (r) {
-        case 0:
-                notify_kept_forget(&daemon->kept);
-                return 0;
-        case LISTENER_E_IN_USE:
-                log_error("another daemon answers on %s", listen->socket);
-                return DAEMON_E_START;
-        case LISTENER_E_PATH:
-                log_error("cannot listen on %s: %s", listen->socket, strerror(errno));
-                return DAEMON_E_START;
-        case LISTENER_E_GROUP:
-                log_error("cannot listen on %s: no group \"%s\"", listen->socket, listen->group);
-                return DAEMON_E_START;
-        default:
-                return error_trace(r);
-        }
-}
-
-static int daemon_open_control(Daemon *daemon) {
-        const ConfigControl *control = &daemon->config->control;
-        ControlOptions options = {
-                .socket = control->socket,
-                .mode = control->mode,
-                .group = control->group,
-                .recorder = daemon->recorder,
-                .chains = daemon->chains,
-                .listener = daemon->listener,
-                .exporters = daemon->exporters,
-                .n_exporters = daemon->n_exporters,
-                .journal_report = &daemon->journal_report,
-                .start_unix_ns = daemon->start_unix_ns,
-                .sink = {daemon_fail, daemon},
-        };
-        int r;
-
-        daemon_make_parent(control->socket);
-        r = control_open(&daemon->control, &daemon->loop, &options);
-        switch (r) {
-        case CONTROL_E_IN_USE:
-                log_error("another daemon answers on %s", control->socket);
-                return DAEMON_E_START;
-        case CONTROL_E_PATH:
-                log_error("cannot listen on %s: %s", control->socket, strerror(errno));
-                return DAEMON_E_START;
-        case CONTROL_E_GROUP:
-                log_error("cannot listen on %s: no group \"%s\"", control->socket, control->group);
-                return DAEMON_E_START;
-        default:
-                return error_trace(r);
-        }
-}
-
 static int daemon_open(Daemon *daemon) {
-        static int (*const steps[])(Daemon * daemon) = {
-                daemon_open_loop,      daemon_open_journal,  daemon_open_recorder,
-                daemon_open_exporters, daemon_open_listener, daemon_open_control,
-        };
+        int r = daemon_open_loop(daemon);
 
-        for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-                int r = steps[i](daemon);
-
-                if (r)
-                        return error_trace(r);
-        }
-        uv_prepare_start(&daemon->turn, daemon_on_turn);
-        return 0;
+        if (!r)
+                r = daemon_open_parts(daemon);
+        if (!r)
+                uv_prepare_start(&daemon->turn, daemon_on_turn);
+        return error_trace(r);
 }
 
 /* ---- the whole ---- */

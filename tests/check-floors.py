@@ -35,6 +35,7 @@ FOREIGN = {
         "daemon/export/connection.[ch]",
         "daemon/control/control.[ch]",
         "daemon/daemon.[ch]",
+        "daemon/daemon-internal.h",
     ],
     "llhttp.h": ["daemon/http/http1.c"],
     "libdeflate.h": ["daemon/http/gzip.c", "daemon/base/checksum.c"],
