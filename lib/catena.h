@@ -25,10 +25,11 @@
  * by which caused which.
  *
  * Manners. The library lives in other people's processes. It never aborts, prints, raises a signal,
- * starts a thread, or leaves a descriptor to a program that is executed. Only catena_flush() and
- * catena_stop() wait. A daemon that is away, slow or full costs records, never time: what cannot be
- * handed over at once is dropped and counted (catena_stats_get(), and the daemon is told). NULL, a
- * span that has ended, a context that was freed are harmless and counted; CATENA_DEBUG tells which.
+ * leaves a descriptor to a program that is executed, or starts a thread but for the branches of
+ * catena_parallel(). Only catena_flush(), catena_stop() and catena_execute() wait. A daemon that is
+ * away, slow or full costs records, never time: what cannot be handed over at once is dropped and
+ * counted (catena_stats_get(), and the daemon is told). NULL, a span that has ended, a context that
+ * was freed are harmless and counted; CATENA_DEBUG tells which.
  *
  * Threads. A call that is given a span may come from any thread, many at once, also after the
  * span's context was freed. A call that is given a context: from one thread at a time. Make the
@@ -425,3 +426,5 @@ CATENA_API int catena_abi(void);
 #ifdef __cplusplus
 }
 #endif
+
+#include "catena-primitives.h" /* work that tells of itself */

@@ -26,6 +26,12 @@ enum {
         CHECKPOINT_TIME = 2,
 };
 
+void catena__failure_free(ContextFailure *failure) {
+        free(failure->type);
+        free(failure->message);
+        *failure = (ContextFailure){0};
+}
+
 void catena__context_body_free(ContextBody *body) {
         ContextCheckpoint *next;
 
@@ -37,6 +43,7 @@ void catena__context_body_free(ContextBody *body) {
         }
         for (unsigned i = 0; i < body->n_causes; i++)
                 free(body->causes[i]);
+        catena__failure_free(&body->failure);
         free(body->correlation_id);
         free(body->workflow_id);
         free(body->session_id);

@@ -35,6 +35,12 @@ struct ContextCheckpoint {
         char name[];
 };
 
+/* Why the work that runs in a context failed; its owner's. */
+typedef struct ContextFailure {
+        char *type, *message; /* owned; NULL: none */
+        int result;           /* what was returned for it; 0: nothing yet */
+} ContextFailure;
+
 struct ContextBody {
         char id[ID_UUID_TEXT + 1];
         char *correlation_id; /* all owned; NULL: none */
@@ -51,8 +57,9 @@ struct ContextBody {
 
         uint64_t start_ns, start_unix_ns;
         _Atomic(ContextCheckpoint *) checkpoints;
-        ContextCheckpoint *last;    /* its owner's */
-        size_t checkpoints_bytes;   /* its owner's */
+        ContextCheckpoint *last;  /* its owner's */
+        size_t checkpoints_bytes; /* its owner's */
+        ContextFailure failure;
         _Atomic uint32_t announced; /* the epoch of the process that announced it last; 0: none */
 
         char trace_hex[ID_TRACE_HEX + 1], parent_hex[ID_SPAN_HEX + 1];
@@ -75,6 +82,7 @@ typedef struct ContextOrigin {
 /* NULL: out of memory. */
 catena_context *catena__context_make(const ContextOrigin *origin);
 void catena__context_body_free(ContextBody *body);
+void catena__failure_free(ContextFailure *failure);
 /* The slot for calls that are given a context; NULL counts as misuse. */
 Slot *catena__context_slot(SlotHandle *handlep, const catena_context *context);
 /* The body for calls that are given a context; NULL counts as misuse. */

@@ -49,7 +49,8 @@ void catena__count_reset(void);
         X(FLAGS, "flags or an enumerator that this version does not know")                         \
         X(RESOURCE, "OTEL_RESOURCE_ATTRIBUTES is malformed, or the resource is too large")         \
         X(SOCKET, "the path of the socket is too long")                                            \
-        X(DAEMON, "the socket belongs to a user who is not trusted")
+        X(DAEMON, "the socket belongs to a user who is not trusted")                               \
+        X(PRIMITIVE, "a primitive that is NULL, or has nothing to run")
 
 typedef enum Misuse {
 #define MISUSE_X(symbol, text) MISUSE_##symbol,

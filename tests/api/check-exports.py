@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 
-"""check-exports.py LIBRARY SYM HEADER PROGRAM
+"""check-exports.py LIBRARY SYM PROGRAM HEADER...
 
-The shared library exports exactly what the .sym file names, which is what the header declares and
+The shared library exports exactly what the .sym file names, which is what the headers declare and
 what the program calls; it needs libc alone, and little static thread-local storage.
 """
 
@@ -21,14 +21,18 @@ def text(path):
         return file.read()
 
 
-def main(library, sym, header, program):
+def main(library, sym, program, *headers):
     named = set(re.findall(r"^\s+(catena_\w+);", text(sym), re.M))
     exported = {
         line.split()[-1].split("@")[0]
         for line in lines("nm", "-D", "--defined-only", library)
         if line.split()[-2] != "A"
     }
-    declared = set(re.findall(r"^CATENA_API[^;(]*?(catena_\w+)\(", text(header), re.M))
+    declared = {
+        name
+        for header in headers
+        for name in re.findall(r"^CATENA_API[^;(]*?(catena_\w+)\(", text(header), re.M)
+    }
     called = {
         line.split()[-1].split("@")[0]
         for line in lines("nm", "-u", program)

@@ -16,6 +16,11 @@
                 }                                                                                  \
         } while (0)
 
+enum {
+        N_SPANS = 3 + 4, /* and those of four executions */
+        N_LOGS = 3 + 8,
+};
+
 static void use_contexts(void) {
         catena_context *order = catena_context_new("order", "session"), *before;
         catena_context *child = catena_context_child(order), *given, *received;
@@ -78,17 +83,46 @@ static void use_spans(void) {
         catena_context_free(context);
 }
 
+static int work(catena_context *context, void *input, void **outputp, void *data) {
+        CHECK(input == data);
+        *outputp = input;
+        catena_context_fail(context, "Type", "not after all");
+        return 0;
+}
+
+static void use_primitives(void) {
+        catena_context *context = catena_context_new(NULL, NULL);
+        int it;
+        catena_primitive *all, *both[2],
+                *one = catena_primitive_new(
+                        &(catena_primitive_options){.name = "work", .run = work, .data = &it});
+        void *output = NULL;
+
+        both[0] = catena_primitive_ref(one);
+        both[1] = catena_sequential(both, 1);
+        all = catena_parallel(both, 2, NULL);
+        CHECK(catena_execute(all, context, &it, &output) == 0);
+        CHECK(((void **)output)[0] == &it && ((void **)output)[1] == &it);
+        free(output);
+        catena_primitive_unref(all);
+        catena_primitive_unref(both[1]);
+        catena_primitive_unref(both[0]);
+        catena_primitive_unref(one);
+        catena_context_free(context);
+}
+
 int main(void) {
         catena_stats stats = {0};
 
         CHECK(catena_start(&(catena_options){.socket = "/nowhere/catena.sock"}));
         use_contexts();
         use_spans();
+        use_primitives();
         CHECK(!catena_flush(10000));
         CHECK(!catena_flush_to(CATENA_DELIVERED, 0));
         CHECK(catena_stats_get(&stats, sizeof stats) == sizeof stats);
-        CHECK(stats.spans_started == 3 && stats.dropped_starts == 3 && stats.misuse == 0 &&
-              stats.dropped_logs == 3);
+        CHECK(stats.spans_started == N_SPANS && stats.dropped_starts == N_SPANS);
+        CHECK(stats.logs == N_LOGS && stats.dropped_logs == N_LOGS && stats.misuse == 0);
         CHECK(strcmp(catena_version(), CATENA_EXPECTED_VERSION) == 0);
         CHECK(catena_abi() == CATENA_ABI);
         (void)catena_stop(0);
