@@ -58,7 +58,26 @@
  * Environment, read at the first use: CATENA_SOCKET (default /run/catena/catena.sock);
  * OTEL_SERVICE_NAME; OTEL_RESOURCE_ATTRIBUTES (k1=v1,k2=v2, percent-encoded); OTEL_SDK_DISABLED
  * (true: nothing is recorded, contexts and propagation still work); CATENA_DEBUG (stderr or a file:
- * each kind of misuse is told there once). A program with raised privileges ignores them.
+ * each kind of misuse is told there once); OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG;
+ * OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT and the other limits below. A program with raised privileges
+ * ignores them. A value that is not valid is passed over, told where CATENA_DEBUG says, and counted
+ * as misuse.
+ *
+ * Sampling. A trace is recorded as OTEL_TRACES_SAMPLER says: always_on, always_off, traceidratio
+ * (ARG: from 0 to 1, default 1), and parentbased_always_on (the default), parentbased_always_off,
+ * parentbased_traceidratio, which go on with what the sender's traceparent says. A ratio p keeps
+ * the traces whose id ends in 7 bytes of at least (1 - p) * 2^56, and tells so in tracestate
+ * (ot=th:8 for one half; OpenTelemetry's probability sampling). What the daemon says is a ceiling.
+ * A span that is not sampled costs next to nothing and is not sent, unless the daemon wants to
+ * decide itself; its ids and its context's causes chain all the same.
+ *
+ * Limits. OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT, OTEL_SPAN_EVENT_COUNT_LIMIT, OTEL_SPAN_LINK_COUNT_LIMIT,
+ * OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT, OTEL_LINK_ATTRIBUTE_COUNT_LIMIT,
+ * OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT (attributes of one; for all of these that are not set:
+ * OTEL_ATTRIBUTE_COUNT_LIMIT), OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT and
+ * OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT (characters; else OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT).
+ * The daemon keeps them, below its own (`limits`): the first ones stay, the others are counted in
+ * the span's dropped counts.
  */
 
 #include <stdbool.h>

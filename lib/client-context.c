@@ -4,7 +4,9 @@
 
 #include "lib/client-clock.h"
 #include "lib/client-count.h"
+#include "lib/client-link.h"
 #include "lib/client-process.h"
+#include "lib/client-sampler.h"
 #include "lib/client-send.h"
 #include "lib/client-text.h"
 #include "proto/w3c.h"
@@ -89,6 +91,26 @@ static bool context_set_chain(ContextBody *body, const ContextOrigin *origin) {
         return true;
 }
 
+/* The sampler's word on the trace, and what it makes of tracestate. */
+static bool context_sample(ContextBody *body, const ContextOrigin *origin) {
+        const uint8_t *parent_flags = origin->trace_id ? &origin->flags : NULL;
+        SamplerVerdict verdict = catena__sampler_ask(body->trace_id, parent_flags);
+
+        if (verdict.sampled)
+                body->flags |= W3C_FLAG_SAMPLED;
+        else
+                body->flags &= (uint8_t)~W3C_FLAG_SAMPLED;
+        if (!catena__sampler_tracestate(&body->tracestate, &verdict, origin->tracestate))
+                return false;
+        if (!body->tracestate)
+                return context_copy_whole(&body->tracestate, origin->tracestate);
+        if (!*body->tracestate) {
+                free(body->tracestate); /* nothing is left to say */
+                body->tracestate = NULL;
+        }
+        return true;
+}
+
 static void context_set_trace(ContextBody *body, const ContextOrigin *origin) {
         if (origin->trace_id) {
                 memcpy(body->trace_id, origin->trace_id, sizeof body->trace_id);
@@ -99,7 +121,7 @@ static void context_set_trace(ContextBody *body, const ContextOrigin *origin) {
                 do
                         catena__random(body->trace_id, sizeof body->trace_id);
                 while (id_is_zero(body->trace_id, sizeof body->trace_id));
-                body->flags = W3C_FLAG_SAMPLED | W3C_FLAG_RANDOM;
+                body->flags = W3C_FLAG_RANDOM;
         }
         id_to_hex(body->trace_hex, body->trace_id, sizeof body->trace_id);
         if (body->parent_span)
@@ -120,7 +142,7 @@ static ContextBody *context_body_new(const ContextOrigin *origin) {
         if (context_set_chain(body, origin) &&
             context_copy_id(&body->workflow_id, origin->workflow_id) &&
             context_copy_id(&body->session_id, origin->session_id) &&
-            context_copy_whole(&body->tracestate, origin->tracestate) &&
+            context_sample(body, origin) &&
             context_copy_whole(&body->baggage, origin->baggage))
                 return body;
         catena__context_body_free(body);
@@ -248,6 +270,17 @@ static void context_keep(ContextBody *body, ContextCheckpoint *checkpoint) {
         body->last = checkpoint;
 }
 
+static void context_say_checkpoint(SlotHandle handle, const ContextCheckpoint *checkpoint) {
+        (void)catena__send(&(SendMessage){
+                .type = RECORD_CONTEXT,
+                .context = handle,
+                .slot = catena__slot_find(handle),
+                .size = pb_bytes_size(CONTEXT_CHECKPOINTS, checkpoint_size(checkpoint->size)),
+                .write = context_write_checkpoint,
+                .user = checkpoint,
+        });
+}
+
 void catena_context_checkpoint(catena_context *context, const char *name) {
         ContextCheckpoint *checkpoint;
         ContextBody *body;
@@ -268,14 +301,8 @@ void catena_context_checkpoint(catena_context *context, const char *name) {
                         catena__clock_unix_ns(catena__clock_era(), catena__clock_ns());
                 checkpoint->size = size;
                 memcpy(checkpoint->name, text, size + 1);
-                (void)catena__send(&(SendMessage){
-                        .type = RECORD_CONTEXT,
-                        .context = handle,
-                        .slot = catena__slot_find(handle),
-                        .size = pb_bytes_size(CONTEXT_CHECKPOINTS, checkpoint_size(size)),
-                        .write = context_write_checkpoint,
-                        .user = checkpoint,
-                });
+                if (body->flags & W3C_FLAG_SAMPLED || catena__link_records_all())
+                        context_say_checkpoint(handle, checkpoint);
                 context_keep(body, checkpoint);
         }
         free(text);

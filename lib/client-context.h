@@ -52,7 +52,7 @@ struct ContextBody {
         uint8_t flags;
         uint64_t parent_span; /* as Slot.span: the current span when it was made */
         bool remote;          /* that span is another process's */
-        char *tracestate;     /* as it came; NULL: none */
+        char *tracestate;     /* as it came, and the sampler's word; NULL: none */
         char *baggage;        /* of others, as it came; NULL: none */
 
         uint64_t start_ns, start_unix_ns;

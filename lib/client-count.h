@@ -48,6 +48,8 @@ void catena__count_reset(void);
         X(LINK, "a link to a span that is all zero")                                               \
         X(FLAGS, "flags or an enumerator that this version does not know")                         \
         X(RESOURCE, "OTEL_RESOURCE_ATTRIBUTES is malformed, or the resource is too large")         \
+        X(SAMPLER, "OTEL_TRACES_SAMPLER or its argument is not valid: the default is taken")       \
+        X(LIMIT, "a limit in an OTEL_*_LIMIT variable is no whole number: it is ignored")          \
         X(SOCKET, "the path of the socket is too long")                                            \
         X(DAEMON, "the socket belongs to a user who is not trusted")                               \
         X(PRIMITIVE, "a primitive that is NULL, or has nothing to run")

@@ -29,6 +29,7 @@ enum {
         WELCOME_TOKEN = 2,
         WELCOME_RECORDING = 3,
         WELCOME_ARENA = 4,
+        WELCOME_THRESHOLD = 5,
         FLUSH_LEVEL = 1,
 };
 
@@ -61,6 +62,7 @@ static struct {
         uint32_t token_epoch; /* 0: there is no token */
         atomic_bool welcomed;
         atomic_bool records_all;
+        _Atomic uint64_t threshold;
 
         atomic_bool owed;                    /* a WAKE, by whoever leaves the gate next */
         _Atomic uint32_t busy[LINK_BUFFERS]; /* by the epoch that has it */
@@ -109,6 +111,22 @@ static void link_open_arena(bool mapped, bool same_session) {
                 catena__arena_close();
 }
 
+/* Of a WELCOME, or of a SAMPLING. What is not said has its default. */
+static void link_sampling(const LinkInput *input, size_t size) {
+        PbReader reader = pb_reader(input->data + RECORD_HEADER_SIZE, size - RECORD_HEADER_SIZE);
+        uint64_t recording = 0, threshold = 0;
+        PbField field;
+
+        while (pb_next(&reader, &field)) {
+                if (field.number == WELCOME_RECORDING && field.wire == PB_VARINT)
+                        recording = field.value;
+                else if (field.number == WELCOME_THRESHOLD && field.wire == PB_VARINT)
+                        threshold = field.value;
+        }
+        atomic_store(&link_state.records_all, recording == 1);
+        atomic_store(&link_state.threshold, threshold);
+}
+
 static void link_welcome(const LinkInput *input, size_t size) {
         PbReader reader = pb_reader(input->data + RECORD_HEADER_SIZE, size - RECORD_HEADER_SIZE);
         bool arena = false, same_session = false;
@@ -123,10 +141,9 @@ static void link_welcome(const LinkInput *input, size_t size) {
                         link_state.token_epoch = catena__process_epoch();
                 } else if (field.number == WELCOME_ARENA && field.wire == PB_VARINT) {
                         arena = field.value == 1;
-                } else if (field.number == WELCOME_RECORDING && field.wire == PB_VARINT) {
-                        atomic_store(&link_state.records_all, field.value == 1);
                 }
         }
+        link_sampling(input, size);
         atomic_store(&link_state.backoff_ms, LINK_BACKOFF_MIN_MS);
         atomic_store(&link_state.retry_ns, 0);
         atomic_store(&link_state.welcomed, true);
@@ -164,6 +181,8 @@ static bool link_consume(LinkInput *input) {
                         return true;
                 if (header.type == RECORD_WELCOME)
                         link_welcome(input, header.size);
+                else if (header.type == RECORD_SAMPLING)
+                        link_sampling(input, header.size);
                 else if (header.type == RECORD_FLUSHED)
                         link_flushed(&header, input->data + RECORD_HEADER_SIZE);
                 input->size -= stride;
@@ -452,6 +471,10 @@ void catena__link_look(void) {
 
 bool catena__link_records_all(void) {
         return atomic_load_explicit(&link_state.records_all, memory_order_relaxed);
+}
+
+uint64_t catena__link_threshold(void) {
+        return atomic_load_explicit(&link_state.threshold, memory_order_relaxed);
 }
 
 /* ---- waiting ---- */

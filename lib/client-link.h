@@ -57,6 +57,8 @@ bool catena__link_is_away(void);
 
 /* Whether the daemon wants all spans, not only those that are sampled. */
 bool catena__link_records_all(void);
+/* The daemon's ceiling: the threshold that a trace must pass (proto/sampling.h). */
+uint64_t catena__link_threshold(void);
 
 /* ---- waiting, for a flush ---- */
 

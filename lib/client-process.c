@@ -4,7 +4,9 @@
 
 #include "lib/client-arena.h"
 #include "lib/client-count.h"
+#include "lib/client-limits.h"
 #include "lib/client-resource.h"
+#include "lib/client-sampler.h"
 #include "proto/record.h"
 
 #include <errno.h>
@@ -21,6 +23,7 @@ enum {
         HELLO_VERSION = 1,
         HELLO_RESOURCE = 2,
         HELLO_TOKEN = 3,
+        HELLO_LIMITS = 4,
         HELLO_ARENA = 5,
         EPOCH_MAX = 0xffff,
 };
@@ -73,6 +76,8 @@ static void process_init(void) {
                 options = &none;
         process_set_socket(options->socket ? options->socket : secure_getenv("CATENA_SOCKET"));
         catena__resource_build(options);
+        catena__sampler_init();
+        catena__limits_init();
         if (process_map() < 0 || (disabled && strcasecmp(disabled, "true") == 0))
                 atomic_store(&process.off, true);
         if (process.page)
@@ -146,6 +151,7 @@ void catena__process_hello(PbWriter *writer, const uint8_t *token) {
         catena__resource_write(writer);
         if (token)
                 pb_put_bytes(writer, HELLO_TOKEN, token, RECORD_TOKEN_SIZE);
+        catena__limits_write(writer, HELLO_LIMITS);
         if (catena__arena_is_possible())
                 pb_put_varint(writer, HELLO_ARENA, true);
 }

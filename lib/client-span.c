@@ -8,6 +8,7 @@
 #include "lib/client-fragment.h"
 #include "lib/client-link.h"
 #include "lib/client-process.h"
+#include "lib/client-sampler.h"
 #include "proto/id.h"
 #include "proto/w3c.h"
 
@@ -77,6 +78,13 @@ bool catena_span_recording(catena_span span) {
 
 /* ---- starting ---- */
 
+/* The flags of a child of another tracer's span. */
+static uint8_t span_sample(const catena_span *parent) {
+        bool sampled = catena__sampler_ask(parent->trace_id, &parent->flags).sampled;
+
+        return (uint8_t)((parent->flags & ~W3C_FLAG_SAMPLED) | (sampled ? W3C_FLAG_SAMPLED : 0));
+}
+
 /* Where a new span stands: its trace, its parent, its context. `parent` NULL: the current span. */
 static bool span_place(catena_span *span, Fragment *start, catena_context *context,
                        const catena_span *parent) {
@@ -96,8 +104,8 @@ static bool span_place(catena_span *span, Fragment *start, catena_context *conte
         if (parent) {
                 memcpy(span->trace_id, parent->trace_id, sizeof span->trace_id);
                 memcpy(span->parent_id, parent->span_id, sizeof span->parent_id);
-                span->flags = parent->flags;
                 remote = !catena__span_stamp(parent).epoch;
+                span->flags = remote ? span_sample(parent) : parent->flags;
         } else {
                 current = atomic_load_explicit(&start->slot->span, memory_order_acquire);
                 memcpy(span->trace_id, body->trace_id, sizeof span->trace_id);
@@ -127,14 +135,20 @@ static void span_name_itself(catena_span *span, bool recording, const catena_spa
         memcpy(span->span_id, &id, sizeof id);
 }
 
-uint64_t catena__span_clock(void) {
+/* Every few milliseconds a look at what moves slowly. */
+static void span_look(uint64_t now) {
         uint64_t due = atomic_load_explicit(&look_ns, memory_order_relaxed);
-        uint64_t now = catena__clock_ns();
 
         if (now >= due && atomic_compare_exchange_strong(&look_ns, &due, now + SPAN_LOOK_NS)) {
                 (void)catena__clock_era();
                 catena__link_look();
         }
+}
+
+uint64_t catena__span_clock(void) {
+        uint64_t now = catena__clock_ns();
+
+        span_look(now);
         return now;
 }
 
@@ -172,7 +186,9 @@ static void span_start(catena_span *span, catena_context *context, const catena_
                 return;
         recording = span->flags & W3C_FLAG_SAMPLED || catena__link_records_all();
         away = recording && catena__link_is_away();
-        if (recording && !away)
+        if (!recording)
+                span_look(catena__clock_coarse_ns()); /* the daemon may want all of them */
+        else if (!away)
                 now = catena__span_clock();
         span_name_itself(span, recording, parent);
         if (start->slot && !parent)

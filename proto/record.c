@@ -97,6 +97,8 @@ const char *record_type_name(uint16_t type) {
                 return "bye";
         case RECORD_ERROR:
                 return "error";
+        case RECORD_SAMPLING:
+                return "sampling";
         case RECORD_SESSION:
                 return "session";
         case RECORD_SESSION_END:

@@ -41,6 +41,8 @@ typedef enum RecordType {
         RECORD_WAKE = 10,   /* no body: the doorbell of an arena */
         RECORD_BYE = 11,    /* no body: an orderly goodbye */
         RECORD_ERROR = 12,  /* catena.v1.Error: why the daemon hangs up */
+        /* catena.v1.Welcome, of which recording and threshold have changed */
+        RECORD_SAMPLING = 13,
 
         /* the daemon's decisions, only in the journal; `context` holds the session's number */
         RECORD_SESSION = 64,     /* catena.v1.Session: a session begins */

@@ -11,7 +11,6 @@
 
 enum {
         VALIDATE_OBJECT_DEPTH = 3, /* of a span or log record: request, resource, scope, it */
-        VALIDATE_NESTED_MAX = 128, /* attributes of an event or a link */
         VALIDATE_KEYS_MAX = 256,   /* keys of one fragment that are told apart */
 };
 
@@ -261,6 +260,11 @@ static int validate_key_value(Validator *validator, const uint8_t *data, size_t 
         return validate_stop(&reader);
 }
 
+static void validate_count_most(uint32_t *mostp, unsigned n) {
+        if (n > *mostp)
+                *mostp = n;
+}
+
 static int validate_message(Validator *validator, OtlpMessage message, const uint8_t *data,
                             size_t size) {
         PbReader reader = pb_reader(data, size);
@@ -280,8 +284,11 @@ static int validate_message(Validator *validator, OtlpMessage message, const uin
                         return r;
                 n_attributes += known.message == OTLP_KEY_VALUE;
         }
-        if (n_attributes > VALIDATE_NESTED_MAX && (message == OTLP_EVENT || message == OTLP_LINK))
-                validator->summary->over_limit = true;
+        if (message == OTLP_EVENT || message == OTLP_LINK)
+                validate_count_most(message == OTLP_EVENT
+                                            ? &validator->summary->most_event_attributes
+                                            : &validator->summary->most_link_attributes,
+                                    n_attributes);
         return validate_stop(&reader);
 }
 

@@ -54,11 +54,11 @@ typedef struct ValidateSummary {
         /* What decides between copying and rebuilding. */
         ValidateBloom keys;
         uint32_t n_attributes, n_events, n_links;
+        uint32_t most_event_attributes, most_link_attributes; /* of one */
         uint32_t seen;       /* bit n: the singular field n of Span (of LogRecord) is present */
         bool repeated_key;   /* an attribute key may stand twice in this fragment */
         bool repeated_field; /* a singular field does */
         bool unknown;        /* a field that this OTLP version does not have, at any depth */
-        bool over_limit;     /* an event or a link with over 128 attributes */
         uint32_t longest_value_bytes; /* of a string or byte string in an attribute's value */
 
         /* What is worth indexing. Slices of the fragment, the last of each if there are two. */

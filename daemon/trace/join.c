@@ -218,6 +218,8 @@ static int join_write_field(Join *join, const PbField *field, OtlpMessage messag
 static int join_write_nested(Join *join, const PbField *field, OtlpMessage message,
                              uint32_t value_length) {
         bool limited = message == OTLP_EVENT || message == OTLP_LINK;
+        uint32_t limit = message == OTLP_EVENT ? join->limits->event_attributes
+                                               : join->limits->link_attributes;
         PbReader reader = pb_reader(field->data, field->size);
         uint64_t n_attributes = 0, n_dropped = 0, count = 0;
         size_t start = join->out->size;
@@ -232,7 +234,7 @@ static int join_write_nested(Join *join, const PbField *field, OtlpMessage messa
                         continue;
                 }
                 if (limited && otlp_field(message, inner.number).message == OTLP_KEY_VALUE &&
-                    n_attributes++ >= join->limits->nested) {
+                    n_attributes++ >= limit) {
                         count_number = inner.number + 1;
                         n_dropped++;
                         continue;
@@ -447,10 +449,14 @@ int join_rebuild_span(Buffer *out, JoinReport *report, const JoinPiece *pieces, 
 
 int join_rebuild_log(Buffer *out, JoinReport *report, const JoinPiece *piece,
                      const JoinLimits *limits) {
+        const JoinLimits of_log = {
+                .attributes = limits->log_attributes,
+                .value_length = limits->log_value_length,
+        };
         Join join = {
                 .out = out,
                 .report = report,
-                .limits = limits,
+                .limits = &of_log,
                 .message = OTLP_LOG,
                 .pieces = piece,
                 .n_pieces = 1,

@@ -31,12 +31,16 @@ typedef struct JoinPiece {
         bool exempt; /* … its attributes are beside the limit, as the context's are */
 } JoinPiece;
 
+/* In the order of catena.v1.SpanLimits. */
 typedef struct JoinLimits {
         uint32_t attributes; /* of a span */
         uint32_t events;
         uint32_t links;
-        uint32_t nested;       /* attributes of an event or a link */
-        uint32_t value_length; /* characters, or bytes of a byte string; UINT32_MAX: unlimited */
+        uint32_t value_length;     /* characters, or bytes of bytes; UINT32_MAX: unlimited */
+        uint32_t event_attributes; /* of one event */
+        uint32_t link_attributes;
+        uint32_t log_attributes; /* the same of log records */
+        uint32_t log_value_length;
 } JoinLimits;
 
 typedef struct JoinReport {

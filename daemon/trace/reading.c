@@ -247,8 +247,8 @@ int recorder_log_new(Recorder *recorder, Session *session, Object **logp,
         log->scope = record->header.scope;
         log->identity = record->position;
         log->rebuild = summary->repeated_key || summary->repeated_field || summary->unknown ||
-                       summary->n_attributes > session->limits.attributes ||
-                       summary->longest_value_bytes > session->limits.value_length;
+                       summary->n_attributes > session->limits.log_attributes ||
+                       summary->longest_value_bytes > session->limits.log_value_length;
         list_init(&log->link);
         fragments_init(&log->fragments);
         session_charge(session, sizeof *log);

@@ -173,14 +173,18 @@ static int session_set_service(Session *session) {
 }
 
 static void session_read_limits(Session *session, const PbField *limits) {
-        uint32_t *const into[] = {&session->limits.attributes, &session->limits.events,
-                                  &session->limits.links, &session->limits.value_length};
+        uint32_t *const into[] = {
+                &session->limits.attributes,       &session->limits.events,
+                &session->limits.links,            &session->limits.value_length,
+                &session->limits.event_attributes, &session->limits.link_attributes,
+                &session->limits.log_attributes,   &session->limits.log_value_length,
+        };
         PbReader reader = pb_reader(limits->data, limits->size);
         PbField field;
 
         while (pb_next(&reader, &field)) {
                 size_t i = field.number - 1;
-                if (i < sizeof into / sizeof *into && field.wire == PB_VARINT && field.value &&
+                if (i < sizeof into / sizeof *into && field.wire == PB_VARINT &&
                     field.value < *into[i])
                         *into[i] = (uint32_t)field.value;
         }

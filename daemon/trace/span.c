@@ -67,15 +67,21 @@ static void span_merge(Span *span, const Fragment *fragment, const ValidateSumma
                 span->start_unix_ns = summary->start_unix_ns;
 }
 
+/* Of one event or link, or a value. */
+static bool span_is_over(const ValidateSummary *summary, const JoinLimits *limits) {
+        return summary->longest_value_bytes > limits->value_length ||
+               summary->most_event_attributes > limits->event_attributes ||
+               summary->most_link_attributes > limits->link_attributes;
+}
+
 int span_add(Span *span, const Fragment *fragment, const ValidateSummary *summary) {
         int r;
 
         r = fragments_add(&span->object.fragments, span->object.session, fragment);
         if (r)
                 return error_trace(r);
-        if (summary->repeated_field || summary->unknown || summary->over_limit ||
-            (span->seen & summary->seen) ||
-            summary->longest_value_bytes > span->object.session->limits.value_length)
+        if (summary->repeated_field || summary->unknown || (span->seen & summary->seen) ||
+            span_is_over(summary, &span->object.session->limits))
                 span->object.rebuild = true;
         if (summary->repeated_key || validate_bloom_meet(&span->keys, &summary->keys))
                 span->keys_meet = true;

@@ -16,7 +16,8 @@ typedef Opentelemetry__Proto__Common__V1__KeyValue PbKeyValue;
 
 static const uint8_t trace_id[16] = {0x4b, 0xf9, 15};
 static const uint8_t span_id[8] = {0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7};
-static const JoinLimits no_limits = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
+static const JoinLimits no_limits = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX,
+                                     UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
 
 static unsigned random_below(unsigned n) {
         static unsigned state = 1;
@@ -323,7 +324,7 @@ END_TEST
 /* ---- limits ---- */
 
 START_TEST(limits_leave_dropped_counts) {
-        static const JoinLimits limits = {2, 1, 3, 2, UINT32_MAX};
+        static const JoinLimits limits = {2, 1, 3, UINT32_MAX, 2, 0, 0, 0};
         Fragment one, other;
         JoinPiece pieces[2];
         JoinReport report;
@@ -366,7 +367,7 @@ START_TEST(limits_leave_dropped_counts) {
 END_TEST
 
 START_TEST(a_dropped_count_does_not_wrap) {
-        static const JoinLimits limits = {0, 0, 0, 0, 0};
+        static const JoinLimits limits = {0};
         Fragment fragment;
         JoinReport report;
         JoinPiece piece;
@@ -500,7 +501,7 @@ END_TEST
 /* ---- logs ---- */
 
 START_TEST(a_log_record_is_rebuilt) {
-        static const JoinLimits limits = {2, 0, 0, 0, 3};
+        static const JoinLimits limits = {.log_attributes = 2, .log_value_length = 3};
         Fragment fragment;
         ValidateSummary summary;
         Buffer out = BUFFER_NULL;

@@ -49,7 +49,9 @@ static void describe(char *text, size_t size, int r, const ValidateSummary *summ
                 snprintf(text, size, "ok%s%s%s%s", summary->repeated_key ? " repeated_key" : "",
                          summary->repeated_field ? " repeated_field" : "",
                          summary->unknown ? " unknown" : "",
-                         summary->over_limit ? " over_limit" : "");
+                         summary->most_event_attributes > 128  ? " event_attributes"
+                         : summary->most_link_attributes > 128 ? " link_attributes"
+                                                               : "");
 }
 
 START_TEST(the_matrix_of_poison_is_told_apart) {

@@ -2,7 +2,6 @@
 
 #include "tests/unit/trace-script.h"
 
-#include "catena.pb-c.h"
 #include "otlp/logs_service.pb-c.h"
 #include "otlp/trace_service.pb-c.h"
 
@@ -24,7 +23,7 @@ static const uint64_t SECOND = 1000000000;
 
 void script_init(Script *script) {
         *script = (Script){
-                .limits = {128, 128, 128, 128, UINT32_MAX},
+                .limits = {128, 128, 128, UINT32_MAX, 128, 128, 128, UINT32_MAX},
                 .max_bytes = 16 * 1024 * 1024,
                 .uid_share_bytes = SIZE_MAX,
                 .exporters = {"default"},
@@ -122,6 +121,7 @@ Session *script_session(Script *script, unsigned number, const char *service) {
         resource.attributes = &pairs;
         hello.version = RECORD_VERSION;
         hello.resource = &resource;
+        hello.limits = script->hello_limits;
         size = catena__v1__hello__pack(&hello, body);
         r = recorder_session_begin(script->recorder, &session, &credentials, token, body, size,
                                    script->now++);

@@ -6,6 +6,7 @@
  * one line each. What is exported is decoded and kept, a text for each span.
  */
 
+#include "catena.pb-c.h"
 #include "daemon/trace/recorder.h"
 
 #include <stdint.h>
@@ -18,6 +19,7 @@ typedef struct Script {
         Recorder *recorder;
         JournalReport report;
         JoinLimits limits;
+        Catena__V1__SpanLimits *hello_limits; /* what clients say of theirs; or NULL */
         size_t max_bytes, uid_share_bytes;
         const char *exporters[4];
         size_t n_exporters;
