@@ -51,6 +51,11 @@ static int map_resize(Map *map, size_t n_slots) {
         return 0;
 }
 
+void map_prefetch(const Map *map, uint64_t key) {
+        if (map->n_slots)
+                __builtin_prefetch(&map->slots[map_home(map, key)]);
+}
+
 void *map_find(const Map *map, uint64_t key) {
         return map->n_slots ? map->slots[map_probe(map, key)].value : NULL;
 }

@@ -36,6 +36,8 @@ typedef struct Map {
 void map_init(Map *map, uint64_t seed);
 void map_deinit(Map *map);
 
+/* Has the processor fetch where a key stands, for a find, put or remove that comes soon. */
+void map_prefetch(const Map *map, uint64_t key);
 /* NULL where there is none. */
 void *map_find(const Map *map, uint64_t key);
 /* Puts the value in the key's place, replacing what was there. Negative: -ENOMEM, map unchanged. */

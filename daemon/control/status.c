@@ -226,6 +226,7 @@ static void status_chains(Render *render, const ChainsUsage *usage) {
         render_u64(render, "max_bytes", usage->max_bytes);
         render_u64(render, "evicted", usage->n_evicted);
         render_u64(render, "left_out", usage->n_left_out);
+        render_u64(render, "one_of", usage->one_of);
         render_close(render);
 }
 

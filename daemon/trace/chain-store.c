@@ -14,7 +14,11 @@ enum {
         /* More than any one step adds: a chain, and a context with all its texts and causes. */
         CHAIN_STORE_STEP_MAX = 16 * 1024,
         CHAIN_STORE_STEP_ENTRIES = 3,
+        CHAIN_STORE_THINNING_MAX = 10,
+        CHAIN_STORE_THINNED_MIN = 64, /* where few large chains take all the room, it helps nobody */
 };
+
+#define CHAIN_STORE_KEPT_NS UINT64_C(10000000000) /* how long a chain should be there to be seen */
 
 /* ---- memory: what an allocation really takes, as glibc rounds it ---- */
 
@@ -151,7 +155,53 @@ static Chain *chain_store_victim(const Chains *chains, const Chain *keep) {
         return NULL;
 }
 
+/* ---- thinning ---- */
+
+bool chain_store_thins(const Chains *chains, uint64_t hash) {
+        return chains->thinning && hash >> (64 - chains->thinning);
+}
+
+static void chain_store_evict(Chains *chains, Chain *chain) {
+        chain_store_free(chain);
+        chains->n_evicted++;
+        chains->evicted_unix_ns = chains->now_unix_ns;
+}
+
+static bool chain_store_is_young(const Chains *chains, const Chain *chain) {
+        return chains->now_unix_ns && chains->now_unix_ns - chain->added_unix_ns <
+                                              CHAIN_STORE_KEPT_NS;
+}
+
+/*
+ * Chains come so fast that they leave before anybody could look: half of them are kept from now on,
+ * whole. Those of contexts that are still at work are seen through.
+ */
+static void chain_store_thin(Chains *chains, const Chain *keep) {
+        if (chains->thinning == CHAIN_STORE_THINNING_MAX ||
+            chains->n_chains < CHAIN_STORE_THINNED_MIN)
+                return;
+        chains->thinning++;
+        list_for_each_safe (link, &chains->chains) {
+                Chain *chain = list_entry(link, Chain, link);
+                bool at_work = chain->n_open && chain->n_contexts;
+
+                if (chain != keep && !at_work && chain_store_thins(chains, chain->by_id.hash))
+                        chain_store_evict(chains, chain);
+        }
+}
+
+void chain_store_set_time(Chains *chains, uint64_t now_unix_ns) {
+        chains->now_unix_ns = now_unix_ns;
+        if (!chains->thinning || now_unix_ns - chains->evicted_unix_ns < 2 * CHAIN_STORE_KEPT_NS)
+                return;
+        chains->thinning--;
+        chains->evicted_unix_ns = now_unix_ns;
+}
+
+/* ---- room ---- */
+
 bool chain_store_make_room(Chains *chains, Chain *chain) {
+        bool young = false;
         bool fits = !chain || chain->n_bytes + CHAIN_STORE_STEP_MAX <= chains->max_bytes / 2;
 
         while (fits && chain_store_bytes(chains) + CHAIN_STORE_STEP_MAX +
@@ -160,11 +210,13 @@ bool chain_store_make_room(Chains *chains, Chain *chain) {
                 Chain *victim = chain_store_victim(chains, chain);
 
                 if (victim) {
-                        chain_store_free(victim);
-                        chains->n_evicted++;
+                        young = young || chain_store_is_young(chains, victim);
+                        chain_store_evict(chains, victim);
                 }
                 fits = victim;
         }
+        if (young)
+                chain_store_thin(chains, chain);
         if (fits)
                 return true;
         if (chain)
@@ -218,7 +270,7 @@ static int chain_store_new(Chains *chains, Chain **chainp, const char *id) {
 
         if (!chain)
                 return error_origin(-ENOMEM);
-        *chain = (Chain){.chains = chains};
+        *chain = (Chain){.chains = chains, .added_unix_ns = chains->now_unix_ns};
         memcpy(chain->id, id, id_size + 1);
         chain_store_charge(chain, size);
         list_init(&chain->contexts);

@@ -22,6 +22,9 @@ struct Chains {
         List finished; /* Chain.finished_link */
         size_t n_chains, n_bytes, max_bytes;
         uint64_t n_evicted, n_left_out;
+        uint64_t now_unix_ns;     /* 0: nobody has told */
+        uint64_t evicted_unix_ns; /* when a chain last left for want of room */
+        unsigned thinning;        /* one chain of 2^thinning is kept */
 };
 
 /* ---- room ---- */
@@ -32,6 +35,9 @@ struct Chains {
  */
 bool chain_store_make_room(Chains *chains, Chain *chain);
 size_t chain_store_bytes(const Chains *chains);
+/* Whether a new chain, of that hash in the index, is one that is not kept now. */
+bool chain_store_thins(const Chains *chains, uint64_t hash);
+void chain_store_set_time(Chains *chains, uint64_t now_unix_ns);
 
 /* ---- memory of a chain, for which room was made; zeroed; NULL: out of memory ---- */
 

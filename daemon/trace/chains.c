@@ -119,6 +119,20 @@ static int chains_add_handle(ChainContext *context, ChainContext **place) {
         return 0;
 }
 
+/* Whether a new chain is not kept now; then what it would have held is counted. */
+static bool chains_thin_out(Chains *chains, uint64_t scope, const void *id, size_t size) {
+        if (!chains->thinning ||
+            !chain_store_thins(chains, id_index_hash(&chains->index, scope, id, size)))
+                return false;
+        chains->n_left_out++;
+        return true;
+}
+
+void chains_set_time(Chains *chains, uint64_t now_unix_ns) {
+        if (chains)
+                chain_store_set_time(chains, now_unix_ns);
+}
+
 int chains_context_start(Chains *chains, ChainContext **handle, const ChainsContextStart *start) {
         const char *id = start->correlation_id ? start->correlation_id : start->context_id;
         ChainContext *context = NULL;
@@ -129,13 +143,15 @@ int chains_context_start(Chains *chains, ChainContext **handle, const ChainsCont
                 return 0;
         if (!chains_id_fits(id) || !chains_id_fits(start->context_id)) {
                 chains->n_left_out++;
-                return 0;
+                return CHAINS_E_NAMELESS;
         }
         chain = chain_store_find(chains, id);
         if (chain)
                 context = chains_context_in(chains, chain, start->context_id);
         if (*handle && *handle != context)
                 chains_forget(handle, NULL);
+        if (!chain && chains_thin_out(chains, CHAIN_STORE_BY_CORRELATION, id, strlen(id)))
+                return 0;
         if (!chain_store_make_room(chains, chain))
                 return 0;
         if (!chain)
@@ -290,6 +306,11 @@ static int chains_add_span(Chain *chain, ChainSpan **spanp, const ValidateSummar
         return 0;
 }
 
+void chains_leave_out(Chains *chains) {
+        if (chains)
+                chains->n_left_out++;
+}
+
 int chains_span_start(Chains *chains, ChainSpan **handle, ChainContext *context,
                       const ValidateSummary *summary, const char *service, uint32_t pid) {
         Chain *chain = context ? context->chain : NULL;
@@ -297,6 +318,9 @@ int chains_span_start(Chains *chains, ChainSpan **handle, ChainContext *context,
         int r = 0;
 
         if (!chains)
+                return 0;
+        if (!context && chains_thin_out(chains, CHAIN_STORE_BY_OWN_TRACE, summary->trace_id,
+                                        ID_TRACE_SIZE))
                 return 0;
         if (!context)
                 chain = chain_store_find_trace(chains, summary->trace_id);
@@ -454,5 +478,6 @@ void chains_usage(const Chains *chains, ChainsUsage *usage) {
                 .max_bytes = chains->max_bytes,
                 .n_evicted = chains->n_evicted,
                 .n_left_out = chains->n_left_out,
+                .one_of = 1u << chains->thinning,
         };
 }

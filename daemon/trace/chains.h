@@ -9,6 +9,8 @@
  * into the journal. When the cap is reached the chain that finished first leaves first, then, if
  * none has finished, the oldest of all. One chain may hold half of the cap; what would come on top
  * is left out of it and counted, as is a context without an id or with one over CHAINS_TEXT_MAX.
+ * Where chains come so fast that they leave within seconds, only one of 2, 4 … 1024 is kept, whole:
+ * a sample that lasts, and costs the others' spans next to nothing.
  *
  * Spans that belong to no context form one chain a trace, under the trace's id.
  *
@@ -43,6 +45,7 @@ typedef struct Chains Chains;
 struct Chain {
         Chains *chains;
         uint64_t start_unix_ns, end_unix_ns; /* of what it holds; end: the last seen */
+        uint64_t added_unix_ns;              /* by the daemon's clock */
         size_t n_contexts, n_spans;
         size_t n_open; /* spans and contexts that have not ended and may still */
         size_t n_errors;
@@ -100,6 +103,12 @@ struct ChainSpan {
         char texts[]; /* [n_text_bytes]: the name it began with, the service */
 };
 
+enum {
+        _CHAINS_E_SUCCESS,
+
+        CHAINS_E_NAMELESS, /* a context without an id to show it under: its spans have their trace */
+};
+
 int chains_new(Chains **chainsp, size_t max_bytes, uint64_t seed);
 Chains *chains_free(Chains *chains);
 
@@ -114,9 +123,12 @@ typedef struct ChainsContextStart {
         uint64_t start_unix_ns;
 } ChainsContextStart;
 
+/* What time it is for what follows. Without it, chains are not thinned out. */
+void chains_set_time(Chains *chains, uint64_t now_unix_ns);
+
 /*
  * *handle is where the caller keeps it, NULL at first: set here, and to NULL when it is evicted. It
- * stays NULL where the context is left out. A context that the chain has already is brought up to
+ * stays NULL where the context is left out. Or CHAINS_E_NAMELESS. A context that the chain has already is brought up to
  * date, and the checkpoints that follow may repeat those it has.
  */
 int chains_context_start(Chains *chains, ChainContext **handle, const ChainsContextStart *start);
@@ -125,6 +137,8 @@ int chains_context_checkpoint(Chains *chains, ChainContext *context, const char 
                               uint64_t time_unix_ns);
 void chains_context_end(Chains *chains, ChainContext **handle, uint64_t end_unix_ns);
 
+/* A span is not shown: its context is left out. */
+void chains_leave_out(Chains *chains);
 /* From a START's summary. Without a context the span goes to its trace's chain. As above. */
 int chains_span_start(Chains *chains, ChainSpan **handle, ChainContext *context,
                       const ValidateSummary *summary, const char *service, uint32_t pid);
@@ -160,6 +174,7 @@ typedef struct ChainsUsage {
         size_t n_chains, n_bytes, max_bytes;
         uint64_t n_evicted;  /* chains */
         uint64_t n_left_out; /* contexts, spans, texts */
+        unsigned one_of;     /* so many chains is kept; 1: all */
 } ChainsUsage;
 
 void chains_usage(const Chains *chains, ChainsUsage *usage);

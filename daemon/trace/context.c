@@ -299,7 +299,8 @@ static int context_tell_chain(Context *context, Chains *chains, const Catena__V1
 
         chains_forget(&context->chain, NULL);
         r = chains_context_start(chains, &context->chain, &start);
-        return r ? error_trace(r) : 0;
+        context->nameless = r == CHAINS_E_NAMELESS;
+        return r < 0 ? error_trace(r) : 0;
 }
 
 static int context_tell_checkpoints(Context *context, Chains *chains,

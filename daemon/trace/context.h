@@ -34,6 +34,7 @@ struct Context {
         uint32_t n_left_out; /* tags over the session's limit of attributes */
 
         ChainContext *chain; /* or NULL */
+        bool nameless;       /* the chains show its spans by their traces */
         List link;           /* session.all_contexts */
         List pending_link;   /* session.pending_contexts */
 };

@@ -22,7 +22,7 @@ static uint64_t id_index_mix(uint64_t x) {
         return x ^ (x >> 31);
 }
 
-static uint64_t id_index_hash(const IdIndex *index, uint64_t scope, const void *id, size_t size) {
+uint64_t id_index_hash(const IdIndex *index, uint64_t scope, const void *id, size_t size) {
         const uint8_t *at = id;
         uint64_t hash = id_index_mix(index->seed ^ scope ^ (uint64_t)size << 48), word = 0;
 

@@ -39,6 +39,9 @@ int id_index_put(IdIndex *index, IdIndexEntry *entry, uint64_t scope, const void
 void id_index_remove(IdIndex *index, IdIndexEntry *entry);
 IdIndexEntry *id_index_find(const IdIndex *index, uint64_t scope, const void *id, size_t size);
 
+/* What stands in an entry's `hash`. */
+uint64_t id_index_hash(const IdIndex *index, uint64_t scope, const void *id, size_t size);
+
 size_t id_index_bytes(const IdIndex *index);
 /* What putting `n` more entries may allocate, at most. */
 size_t id_index_growth(const IdIndex *index, size_t n);

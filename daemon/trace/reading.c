@@ -33,6 +33,10 @@ static int recorder_show_span(Recorder *recorder, Span *span, const ValidateSumm
         const Session *session = span->object.session;
         const Context *context = span->object.context;
 
+        if (context && context->known && !context->nameless && !context->chain) {
+                chains_leave_out(recorder->chains);
+                return 0;
+        }
         return error_trace(chains_span_start(recorder->chains, &span->chain,
                                              context ? context->chain : NULL, start,
                                              session->service, session->credentials.pid));

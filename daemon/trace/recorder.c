@@ -271,10 +271,23 @@ static void recorder_refuse(Recorder *recorder, Session *session, uint8_t *at, R
         recorder_read_refused(recorder, session, &header);
 }
 
+/* Of the next record, while this one is read. */
+static void recorder_look_ahead(const Session *session, const JournalBlock *block, size_t from) {
+        RecordHeader header;
+
+        if (from >= block->size)
+                return;
+        header = record_header_read(block->records + from);
+        if (header.type == RECORD_SPAN)
+                map_prefetch(&session->spans, header.id);
+}
+
 int recorder_take(Recorder *recorder, Session *session, JournalBlock *block) {
         RecorderRoom room = recorder_room(recorder);
         size_t from = 0, to = 0;
         int r;
+
+        chains_set_time(recorder->chains, block->time_unix_ns);
 
         while (from < block->size) {
                 RecordHeader header = record_header_read(block->records + from);
@@ -287,6 +300,7 @@ int recorder_take(Recorder *recorder, Session *session, JournalBlock *block) {
                         from += stride;
                         continue;
                 }
+                recorder_look_ahead(session, block, from + stride);
                 if (from != to)
                         memmove(block->records + to, block->records + from, stride);
                 record = recorder_record(block, to, &header);

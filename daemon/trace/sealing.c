@@ -84,25 +84,36 @@ void recorder_finish_batch(Recorder *recorder, Batch *batch) {
         recorder_drop_batch(recorder, batch);
 }
 
+/* Puts a batch that has a number among those that are not open. */
+static int recorder_enlist_batch(Recorder *recorder, Batch *batch) {
+        RecorderSignal *signal = &recorder->signals[batch->signal];
+        List *before = signal->sealed.previous;
+        int r;
+
+        r = map_put(&signal->batches, batch->number, batch);
+        if (r)
+                return error_trace(r);
+        while (before != &signal->sealed &&
+               list_entry(before, Batch, link)->number > batch->number)
+                before = before->previous;
+        list_append(before->next, &batch->link);
+        return 0;
+}
+
 /* The batch of that number, sealed: where a SNAPSHOT belongs, or what a BATCH announces. */
 int recorder_batch_numbered(Recorder *recorder, Batch **batchp, BatchSignal kind, uint64_t number) {
-        RecorderSignal *signal = &recorder->signals[kind];
-        Batch *batch = map_find(&signal->batches, number);
-        List *before = signal->sealed.previous;
+        Batch *batch = map_find(&recorder->signals[kind].batches, number);
         int r;
 
         if (!batch) {
                 r = recorder_batch_new(&batch, kind, number);
-                if (!r)
-                        r = map_put(&signal->batches, number, batch);
+                if (r)
+                        return error_trace(r);
+                r = recorder_enlist_batch(recorder, batch);
                 if (r) {
-                        free(batch);
+                        recorder_batch_free(batch);
                         return error_trace(r);
                 }
-                while (before != &signal->sealed &&
-                       list_entry(before, Batch, link)->number > number)
-                        before = before->previous;
-                list_append(before->next, &batch->link);
         }
         *batchp = batch;
         return 0;
@@ -182,25 +193,41 @@ static int recorder_owing(Recorder *recorder, const Catena__V1__Batch *message, 
 
 /* ---- records ---- */
 
-/* What is open becomes batch `number`, and joins what SNAPSHOTs have put there already. */
-static int recorder_seal_open(Recorder *recorder, BatchSignal kind, uint64_t number,
-                              Batch **batchp) {
-        RecorderSignal *signal = &recorder->signals[kind];
-        Batch *open = signal->open, *batch;
-        int r;
+/* What is open joins what SNAPSHOTs have put into the batch already. */
+static void recorder_merge_open(RecorderSignal *signal, Batch *batch) {
+        Batch *open = signal->open;
 
-        r = recorder_batch_numbered(recorder, &batch, kind, number);
-        if (r)
-                return error_trace(r);
         list_for_each (link, &open->objects)
                 list_entry(link, Object, link)->batch = batch;
         list_splice(&batch->objects, &open->objects);
         batch->n_objects += open->n_objects;
         batch->n_bytes += open->n_bytes;
-        signal->n_sealed += open->n_objects;
         open->n_objects = open->n_bytes = 0;
-        open->number = number + 1;
+        open->number = batch->number + 1;
+}
+
+/* What is open becomes batch `number`. */
+static int recorder_seal_open(Recorder *recorder, BatchSignal kind, uint64_t number,
+                              Batch **batchp) {
+        RecorderSignal *signal = &recorder->signals[kind];
+        Batch *batch = map_find(&signal->batches, number), *next = NULL;
+        int r;
+
         signal->oldest_unix_ns = 0;
+        signal->n_sealed += signal->open->n_objects;
+        if (batch) {
+                recorder_merge_open(signal, batch);
+        } else {
+                r = recorder_batch_new(&next, kind, number + 1);
+                if (r)
+                        return error_trace(r);
+                batch = signal->open;
+                batch->number = number;
+                signal->open = next;
+                r = recorder_enlist_batch(recorder, batch);
+                if (r)
+                        return error_trace(r);
+        }
         *batchp = batch;
         return 0;
 }

@@ -335,6 +335,7 @@ int session_new(Session **sessionp, const SessionOptions *options, JournalPositi
         map_init(&session->contexts, options->seed);
         map_init(&session->spans, options->seed);
         list_init(&session->all_contexts);
+        list_init(&session->held);
         list_init(&session->open);
         list_init(&session->pending);
         list_init(&session->pending_contexts);

@@ -92,6 +92,7 @@ typedef struct Session {
         Map contexts;       /* number -> Context */
         List all_contexts;  /* Context.link */
         Map spans;          /* span key -> Span, from the first fragment to the delivery */
+        List held;          /* Span.held_link: the same, by where their first fragment lies */
         List open;          /* Span.object.link: not closed, oldest first */
         List pending;       /* Span.pending_link: without a START, or with an END to be settled */
         List pending_contexts; /* Context.pending_link: the same of contexts */

@@ -160,8 +160,6 @@ static int snapshot_span(SnapshotRun *run, Span *span) {
         Fragment fragment = {0};
         int r;
 
-        if (!fragments_touch(&object->fragments, run->first, run->end))
-                return 0;
         if (run->measures)
                 return snapshot_measure(run, n_bytes);
         header.context = object->context ? object->context->number : 0;
@@ -347,14 +345,15 @@ static int snapshot_objects_of(SnapshotRun *run, Session *session) {
                         break;
                 r = snapshot_context(run, list_entry(link, Context, link));
         }
-        if (r)
-                return r < 0 ? error_trace(r) : r;
-        map_for_each (slot, &session->spans) {
-                r = snapshot_span(run, slot->value);
-                if (r)
-                        return r < 0 ? error_trace(r) : r;
+        /* What is written anew comes to stand behind all of these. */
+        list_for_each_safe (link, &session->held) {
+                Span *span = list_entry(link, Span, held_link);
+
+                if (r || span->object.fragments.list[0].hold.position >= run->end)
+                        break;
+                r = snapshot_span(run, span);
         }
-        return 0;
+        return r < 0 ? error_trace(r) : r;
 }
 
 static int snapshot_all(SnapshotRun *run) {

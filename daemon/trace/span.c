@@ -19,11 +19,13 @@ int span_new(Span **spanp, Session *session, uint64_t key) {
         fragments_init(&span->object.fragments);
         list_init(&span->object.link);
         list_init(&span->pending_link);
+        list_init(&span->held_link);
         r = map_put(&session->spans, key, span);
         if (r) {
                 pool_give(session->span_pool, span);
                 return error_trace(r);
         }
+        list_append(&session->held, &span->held_link);
         session_charge(session, sizeof *span);
         *spanp = span;
         return 0;
@@ -38,6 +40,7 @@ Span *span_free(Span *span) {
         map_remove(&session->spans, span->key);
         list_unlink(&span->object.link);
         list_unlink(&span->pending_link);
+        list_unlink(&span->held_link);
         session_discharge(session, sizeof *span);
         if (context) {
                 context->n_objects--;
@@ -100,6 +103,8 @@ int span_replace(Span *span, const Fragment *fragment, const ValidateSummary *su
         span->keys = (ValidateBloom){0};
         span->seen = span->n_attributes = span->n_events = span->n_links = 0;
         span->name = span->kind = span->status_code = 0;
+        list_unlink(&span->held_link);
+        list_append(&span->object.session->held, &span->held_link);
         return span_add(span, fragment, summary);
 }
 

@@ -29,6 +29,7 @@ typedef struct Span {
         bool unshown;      /* the chains are told of it when its pass ends */
         ChainSpan *chain;  /* or NULL */
         List pending_link; /* session.pending */
+        List held_link;    /* session.held */
 } Span;
 
 static inline Span *span_of(Object *object) {

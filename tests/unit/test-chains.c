@@ -20,8 +20,8 @@ static void close_chains(void) {
         chains = chains_free(chains);
 }
 
-static void start_caused(ChainContext **handle, const char *chain, const char *id,
-                         const char *cause, uint64_t time) {
+static int try_start(ChainContext **handle, const char *chain, const char *id, const char *cause,
+                     uint64_t time) {
         ChainsContextStart start = {
                 .context_id = id,
                 .correlation_id = chain,
@@ -32,7 +32,12 @@ static void start_caused(ChainContext **handle, const char *chain, const char *i
                 .start_unix_ns = time,
         };
 
-        ck_assert_int_eq(chains_context_start(chains, handle, &start), 0);
+        return chains_context_start(chains, handle, &start);
+}
+
+static void start_caused(ChainContext **handle, const char *chain, const char *id,
+                         const char *cause, uint64_t time) {
+        ck_assert_int_eq(try_start(handle, chain, id, cause, time), 0);
 }
 
 static void start(ChainContext **handle, const char *chain, const char *id, uint64_t time) {
@@ -312,13 +317,11 @@ START_TEST(a_context_without_a_fitting_id_is_left_out) {
         char longest[CHAINS_TEXT_MAX + 2] = "";
         static ChainContext *context = NULL;
 
-        start(&context, "root", NULL, 10);
-        ck_assert_ptr_null(context);
-        start(&context, "root", "", 10);
-        ck_assert_ptr_null(context);
         memset(longest, 'x', CHAINS_TEXT_MAX + 1);
-        start(&context, "root", longest, 10);
-        start(&context, longest, "root", 10);
+        ck_assert_int_eq(try_start(&context, "root", NULL, NULL, 10), CHAINS_E_NAMELESS);
+        ck_assert_int_eq(try_start(&context, "root", "", NULL, 10), CHAINS_E_NAMELESS);
+        ck_assert_int_eq(try_start(&context, "root", longest, NULL, 10), CHAINS_E_NAMELESS);
+        ck_assert_int_eq(try_start(&context, longest, "root", NULL, 10), CHAINS_E_NAMELESS);
         ck_assert_ptr_null(context);
         ck_assert_uint_eq(usage().n_chains, 0);
         ck_assert_uint_eq(usage().n_left_out, 4);
