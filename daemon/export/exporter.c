@@ -55,6 +55,7 @@ struct Exporter {
         BatchCursor cursor;   /* behind the request that is sent */
         BatchOutcome outcome; /* of the batch's requests before it */
         size_t n_objects;     /* of the request */
+        BatchEncoder *encoder; /* or NULL, as long as nothing is sent */
         Buffer head, body;
         Buffer packed; /* the body compressed, in the making */
 
@@ -130,8 +131,7 @@ static int exporter_finish(Exporter *exporter, const BatchOutcome *outcome) {
         sum->n_delivered += outcome->n_delivered;
         for (int drop = 0; drop < _BATCH_DROPS_N; drop++)
                 sum->n_dropped[drop] += outcome->n_dropped[drop];
-        buffer_deinit(&exporter->head);
-        buffer_deinit(&exporter->body);
+        exporter->head.size = exporter->body.size = 0;
         exporter->state = EXPORTER_IDLE;
         if (exporter->cursor.done) {
                 r = recorder_done(exporter->recorder, &exporter->batch, exporter->index, sum,
@@ -198,6 +198,14 @@ static void exporter_pack(uv_work_t *work) { /* on the thread pool */
                                               exporter->body.data, exporter->body.size);
 }
 
+static void exporter_swap_packed(Exporter *exporter) {
+        Buffer plain = exporter->body;
+
+        exporter->body = exporter->packed;
+        exporter->packed = plain;
+        exporter->packed.size = 0;
+}
+
 static void exporter_on_packed(uv_work_t *work, int status) {
         Exporter *exporter = work->data;
 
@@ -207,9 +215,7 @@ static void exporter_on_packed(uv_work_t *work, int status) {
                 return;
         }
         assert(!status); /* only a close cancels */
-        buffer_deinit(&exporter->body);
-        exporter->body = exporter->packed;
-        exporter->packed = BUFFER_NULL;
+        exporter_swap_packed(exporter);
         exporter_check(exporter, exporter_send_first(exporter));
 }
 
@@ -238,9 +244,13 @@ static int exporter_drop_too_large(Exporter *exporter) {
 }
 
 static int exporter_begin(Exporter *exporter) {
-        int r;
+        int r = 0;
 
-        r = batch_encode(exporter->batch, &exporter->cursor, &exporter->body, &exporter->n_objects);
+        if (!exporter->encoder)
+                r = batch_encoder_new(&exporter->encoder);
+        if (!r)
+                r = batch_encode(exporter->encoder, exporter->batch, &exporter->cursor,
+                                 &exporter->body, &exporter->n_objects);
         if (r)
                 return error_trace(r);
         if (!exporter->n_objects) /* an empty request is never sent */
@@ -269,14 +279,24 @@ static void exporter_take_batch(Exporter *exporter) {
         exporter->outcome = (BatchOutcome){.n_delivered = 0};
 }
 
+/* What requests are made in is kept from one to the next, and given back when there is none. */
+static void exporter_rest(Exporter *exporter) {
+        exporter->encoder = batch_encoder_free(exporter->encoder);
+        buffer_deinit(&exporter->head);
+        buffer_deinit(&exporter->body);
+        buffer_deinit(&exporter->packed);
+}
+
 static int exporter_next(Exporter *exporter) {
         int r = 0;
 
         while (!r && exporter->state == EXPORTER_IDLE && !exporter->closing) {
                 if (!exporter->batch)
                         exporter_take_batch(exporter);
-                if (!exporter->batch)
+                if (!exporter->batch) {
+                        exporter_rest(exporter);
                         break;
+                }
                 r = exporter_begin(exporter);
         }
         return error_trace(r);
@@ -403,9 +423,7 @@ static int exporter_set_headers(Exporter *exporter, const ExporterOptions *optio
 static void exporter_free(Exporter *exporter) {
         gzip_free(exporter->gzip);
         free(exporter->headers);
-        buffer_deinit(&exporter->head);
-        buffer_deinit(&exporter->body);
-        buffer_deinit(&exporter->packed);
+        exporter_rest(exporter);
         free(exporter);
 }
 

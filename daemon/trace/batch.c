@@ -48,28 +48,57 @@ typedef struct BatchItem {
         size_t order;
 } BatchItem;
 
-typedef struct BatchRequest {
-        BatchItem *items;
-        size_t n_items;
+struct BatchEncoder {
+        BatchItem *items; /* of the request that is made */
+        size_t n_items, n_allocated;
         bool in_order; /* as they came, which they are unless sessions or scopes mix */
         Buffer rebuilt;
         ObjectPieces pieces;
-} BatchRequest;
+};
 
-static void batch_request_deinit(BatchRequest *request) {
-        free(request->items);
-        buffer_deinit(&request->rebuilt);
-        object_pieces_deinit(&request->pieces);
+int batch_encoder_new(BatchEncoder **encoderp) {
+        BatchEncoder *encoder = calloc(1, sizeof *encoder);
+
+        if (!encoder)
+                return error_origin(-ENOMEM);
+        *encoderp = encoder;
+        return 0;
 }
 
-static int batch_item_size(BatchRequest *request, BatchItem *item) {
+BatchEncoder *batch_encoder_free(BatchEncoder *encoder) {
+        if (!encoder)
+                return NULL;
+        free(encoder->items);
+        buffer_deinit(&encoder->rebuilt);
+        object_pieces_deinit(&encoder->pieces);
+        free(encoder);
+        return NULL;
+}
+
+static int batch_encoder_begin(BatchEncoder *encoder, size_t n_items) {
+        BatchItem *items = encoder->items;
+
+        if (encoder->n_allocated < n_items) {
+                items = realloc(items, n_items * sizeof *items);
+                if (!items)
+                        return error_origin(-ENOMEM);
+                encoder->items = items;
+                encoder->n_allocated = n_items;
+        }
+        encoder->n_items = 0;
+        encoder->in_order = true;
+        encoder->rebuilt.size = 0;
+        return 0;
+}
+
+static int batch_item_size(BatchEncoder *encoder, BatchItem *item) {
         Object *object = item->object;
         JoinReport report = {0};
         int r;
 
         /* Its context may know more by now than when the span was closed. */
         if (object->context && object->signal == BATCH_TRACES) {
-                r = span_settle(span_of(object), &request->pieces);
+                r = span_settle(span_of(object), &encoder->pieces);
                 if (r)
                         return error_trace(r);
         }
@@ -79,13 +108,13 @@ static int batch_item_size(BatchRequest *request, BatchItem *item) {
                         item->size += object->context->n_bytes;
                 return 0;
         }
-        item->rebuilt = request->rebuilt.size;
-        r = object_pieces_in_context(object, &request->pieces);
+        item->rebuilt = encoder->rebuilt.size;
+        r = object_pieces_in_context(object, &encoder->pieces);
         if (!r)
-                r = object_join(object, &request->pieces, &request->rebuilt, &report);
+                r = object_join(object, &encoder->pieces, &encoder->rebuilt, &report);
         if (r)
                 return error_trace(r);
-        item->size = request->rebuilt.size - item->rebuilt;
+        item->size = encoder->rebuilt.size - item->rebuilt;
         return 0;
 }
 
@@ -100,21 +129,22 @@ static int batch_compare(const void *ap, const void *bp) {
 }
 
 /* Takes objects from the cursor on until the request is full. */
-static int batch_collect(const Batch *batch, BatchCursor *cursor, BatchRequest *request) {
+static int batch_collect(BatchEncoder *encoder, const Batch *batch, BatchCursor *cursor) {
         const List *link = cursor->after ? cursor->after : &batch->objects;
         const Object *before = NULL;
         size_t size = 0, scope_size = 0;
         int r;
 
-        request->items = malloc((batch->n_objects + 1) * sizeof *request->items);
-        if (!request->items)
-                return error_origin(-ENOMEM);
+        r = batch_encoder_begin(encoder, batch->n_objects + 1);
+        if (r)
+                return error_trace(r);
         for (link = link->next; link != &batch->objects; link = link->next) {
-                BatchItem *item = &request->items[request->n_items];
+                BatchItem *item = &encoder->items[encoder->n_items];
                 Object *object = list_entry(link, Object, link);
 
-                *item = (BatchItem){.object = object, .order = request->n_items};
-                r = batch_item_size(request, item);
+                object_prefetch(list_entry(link->next, Object, link));
+                *item = (BatchItem){.object = object, .order = encoder->n_items};
+                r = batch_item_size(encoder, item);
                 if (r)
                         return error_trace(r);
                 item->framed_size = pb_bytes_size(SCOPE_OBJECTS, item->size);
@@ -124,12 +154,12 @@ static int batch_collect(const Batch *batch, BatchCursor *cursor, BatchRequest *
                 if (!before || object->session != before->session || object->scope != before->scope)
                         session_scope(object->session, object->scope, &scope_size);
                 size += scope_size;
-                if (size > BATCH_REQUEST_MAX && request->n_items)
+                if (size > BATCH_REQUEST_MAX && encoder->n_items)
                         return 0;
                 if (before && batch_compare(item - 1, item) > 0)
-                        request->in_order = false;
+                        encoder->in_order = false;
                 before = object;
-                request->n_items++;
+                encoder->n_items++;
                 cursor->after = link;
         }
         cursor->done = true;
@@ -137,84 +167,84 @@ static int batch_collect(const Batch *batch, BatchCursor *cursor, BatchRequest *
 }
 
 /* The items from `i` on that share a session, or a scope as well. */
-static size_t batch_group_end(const BatchRequest *request, size_t i, bool scope) {
-        const Object *first = request->items[i].object;
+static size_t batch_group_end(const BatchEncoder *encoder, size_t i, bool scope) {
+        const Object *first = encoder->items[i].object;
 
-        while (++i < request->n_items) {
-                const Object *object = request->items[i].object;
+        while (++i < encoder->n_items) {
+                const Object *object = encoder->items[i].object;
                 if (object->session != first->session || (scope && object->scope != first->scope))
                         break;
         }
         return i;
 }
 
-static size_t batch_scope_size(const BatchRequest *request, size_t first, size_t end) {
-        const Object *object = request->items[first].object;
+static size_t batch_scope_size(const BatchEncoder *encoder, size_t first, size_t end) {
+        const Object *object = encoder->items[first].object;
         size_t scope_size, size = 0;
 
         session_scope(object->session, object->scope, &scope_size);
         if (scope_size)
                 size += pb_bytes_size(SCOPE_SCOPE, scope_size);
         for (size_t i = first; i < end; i++)
-                size += request->items[i].framed_size;
+                size += encoder->items[i].framed_size;
         return size;
 }
 
-static size_t batch_resource_size(const BatchRequest *request, size_t first, size_t end) {
-        const Session *session = request->items[first].object->session;
+static size_t batch_resource_size(const BatchEncoder *encoder, size_t first, size_t end) {
+        const Session *session = encoder->items[first].object->session;
         size_t size = pb_bytes_size(RESOURCE_RESOURCE, session->resource_size);
 
         for (size_t i = first; i < end;) {
-                size_t next = batch_group_end(request, i, true);
-                size += pb_bytes_size(RESOURCE_SCOPES, batch_scope_size(request, i, next));
+                size_t next = batch_group_end(encoder, i, true);
+                size += pb_bytes_size(RESOURCE_SCOPES, batch_scope_size(encoder, i, next));
                 i = next;
         }
         return size;
 }
 
-static int batch_put_item(BatchRequest *request, PbWriter *writer, const BatchItem *item) {
+static int batch_put_item(BatchEncoder *encoder, PbWriter *writer, const BatchItem *item) {
         int r;
 
         pb_put_prefix(writer, SCOPE_OBJECTS, item->size);
         if (item->object->rebuild) {
-                pb_put_raw(writer, request->rebuilt.data + item->rebuilt, item->size);
+                pb_put_raw(writer, encoder->rebuilt.data + item->rebuilt, item->size);
                 return 0;
         }
-        r = object_pieces_in_context(item->object, &request->pieces);
+        r = object_pieces_in_context(item->object, &encoder->pieces);
         if (r)
                 return error_trace(r);
-        for (size_t i = 0; i < request->pieces.n_pieces; i++)
-                pb_put_raw(writer, request->pieces.list[i].data, request->pieces.list[i].size);
+        for (size_t i = 0; i < encoder->pieces.n_pieces; i++)
+                pb_put_raw(writer, encoder->pieces.list[i].data, encoder->pieces.list[i].size);
         return 0;
 }
 
-static int batch_put_scope(BatchRequest *request, PbWriter *writer, size_t first, size_t end) {
-        const Object *object = request->items[first].object;
+static int batch_put_scope(BatchEncoder *encoder, PbWriter *writer, size_t first, size_t end) {
+        const Object *object = encoder->items[first].object;
         const uint8_t *scope;
         size_t scope_size;
         int r;
 
-        pb_put_prefix(writer, RESOURCE_SCOPES, batch_scope_size(request, first, end));
+        pb_put_prefix(writer, RESOURCE_SCOPES, batch_scope_size(encoder, first, end));
         scope = session_scope(object->session, object->scope, &scope_size);
         if (scope_size)
                 pb_put_bytes(writer, SCOPE_SCOPE, scope, scope_size);
         for (size_t i = first; i < end; i++) {
-                r = batch_put_item(request, writer, &request->items[i]);
+                r = batch_put_item(encoder, writer, &encoder->items[i]);
                 if (r)
                         return error_trace(r);
         }
         return 0;
 }
 
-static int batch_put_resource(BatchRequest *request, PbWriter *writer, size_t first, size_t end) {
-        const Session *session = request->items[first].object->session;
+static int batch_put_resource(BatchEncoder *encoder, PbWriter *writer, size_t first, size_t end) {
+        const Session *session = encoder->items[first].object->session;
         int r;
 
-        pb_put_prefix(writer, REQUEST_RESOURCES, batch_resource_size(request, first, end));
+        pb_put_prefix(writer, REQUEST_RESOURCES, batch_resource_size(encoder, first, end));
         pb_put_bytes(writer, RESOURCE_RESOURCE, session->resource, session->resource_size);
         for (size_t i = first; i < end;) {
-                size_t next = batch_group_end(request, i, true);
-                r = batch_put_scope(request, writer, i, next);
+                size_t next = batch_group_end(encoder, i, true);
+                r = batch_put_scope(encoder, writer, i, next);
                 if (r)
                         return error_trace(r);
                 i = next;
@@ -222,23 +252,23 @@ static int batch_put_resource(BatchRequest *request, PbWriter *writer, size_t fi
         return 0;
 }
 
-static int batch_put_request(BatchRequest *request, Buffer *out) {
+static int batch_put_request(BatchEncoder *encoder, Buffer *out) {
         size_t size = 0, i, next;
         PbWriter writer;
         uint8_t *room;
         int r;
 
-        for (i = 0; i < request->n_items; i = next) {
-                next = batch_group_end(request, i, false);
-                size += pb_bytes_size(REQUEST_RESOURCES, batch_resource_size(request, i, next));
+        for (i = 0; i < encoder->n_items; i = next) {
+                next = batch_group_end(encoder, i, false);
+                size += pb_bytes_size(REQUEST_RESOURCES, batch_resource_size(encoder, i, next));
         }
         r = buffer_reserve(out, &room, size);
         if (r)
                 return error_trace(r);
         writer = pb_writer(room, size);
-        for (i = 0; i < request->n_items; i = next) {
-                next = batch_group_end(request, i, false);
-                r = batch_put_resource(request, &writer, i, next);
+        for (i = 0; i < encoder->n_items; i = next) {
+                next = batch_group_end(encoder, i, false);
+                r = batch_put_resource(encoder, &writer, i, next);
                 if (r)
                         return error_trace(r);
         }
@@ -247,17 +277,18 @@ static int batch_put_request(BatchRequest *request, Buffer *out) {
         return 0;
 }
 
-int batch_encode(const Batch *batch, BatchCursor *cursor, Buffer *out, size_t *n_objectsp) {
-        BatchRequest request = {.in_order = true};
+int batch_encode(BatchEncoder *encoder, const Batch *batch, BatchCursor *cursor, Buffer *out,
+                 size_t *n_objectsp) {
         int r;
 
-        r = batch_collect(batch, cursor, &request);
-        if (!r) {
-                if (!request.in_order)
-                        qsort(request.items, request.n_items, sizeof *request.items, batch_compare);
-                r = batch_put_request(&request, out);
-                *n_objectsp = request.n_items;
-        }
-        batch_request_deinit(&request);
-        return r ? error_trace(r) : 0;
+        r = batch_collect(encoder, batch, cursor);
+        if (r)
+                return error_trace(r);
+        if (!encoder->in_order)
+                qsort(encoder->items, encoder->n_items, sizeof *encoder->items, batch_compare);
+        r = batch_put_request(encoder, out);
+        if (r)
+                return error_trace(r);
+        *n_objectsp = encoder->n_items;
+        return 0;
 }

@@ -62,6 +62,12 @@ typedef struct Batch {
         List link;        /* recorder.signals[].sealed, by number */
 } Batch;
 
+/* What encoding takes beside the request, kept from one to the next. */
+typedef struct BatchEncoder BatchEncoder;
+
+int batch_encoder_new(BatchEncoder **encoderp);
+BatchEncoder *batch_encoder_free(BatchEncoder *encoder);
+
 /* Where the next request of a batch begins; all zero: at its first object. */
 typedef struct BatchCursor {
         const List *after; /* the last object encoded */
@@ -74,7 +80,8 @@ typedef struct BatchCursor {
  * The whole batch is one request as a rule; while the cursor is not done, another has to follow.
  * *n_objectsp: how many objects it holds.
  */
-int batch_encode(const Batch *batch, BatchCursor *cursor, Buffer *out, size_t *n_objectsp);
+int batch_encode(BatchEncoder *encoder, const Batch *batch, BatchCursor *cursor, Buffer *out,
+                 size_t *n_objectsp);
 
 /* What an exporter did with a batch: delivered + all dropped = n_objects. */
 typedef struct BatchOutcome {

@@ -68,21 +68,30 @@ void object_pieces_deinit(ObjectPieces *pieces) {
         *pieces = (ObjectPieces){0};
 }
 
-/* Those of one rank. */
-static void object_add_pieces(const Object *object, ObjectPieces *pieces, unsigned rank) {
+static void object_add_piece(const Object *object, ObjectPieces *pieces, const Fragment *fragment) {
+        pieces->list[pieces->n_pieces++] = (JoinPiece){
+                .data = journal_at(object->session->journal, fragment->hold.position),
+                .size = fragment->hold.size,
+                .closes = fragment->flags & FRAGMENT_CLOSES,
+                .exempt = fragment->flags & FRAGMENT_SETTLED,
+        };
+}
+
+/* As they came, if that is the order in which they are joined. */
+static bool object_add_in_order(const Object *object, ObjectPieces *pieces) {
         const Fragments *fragments = &object->fragments;
+        unsigned rank = 0;
 
         for (uint32_t i = 0; i < fragments->n_fragments; i++) {
                 const Fragment *fragment = &fragments->list[i];
-                if (fragment_rank(fragment) != rank)
-                        continue;
-                pieces->list[pieces->n_pieces++] = (JoinPiece){
-                        .data = journal_at(object->session->journal, fragment->hold.position),
-                        .size = fragment->hold.size,
-                        .closes = fragment->flags & FRAGMENT_CLOSES,
-                        .exempt = fragment->flags & FRAGMENT_SETTLED,
-                };
+                unsigned own = fragment_rank(fragment);
+
+                if (own < rank)
+                        return false;
+                rank = own;
+                object_add_piece(object, pieces, fragment);
         }
+        return true;
 }
 
 int object_pieces(const Object *object, ObjectPieces *pieces) {
@@ -97,8 +106,13 @@ int object_pieces(const Object *object, ObjectPieces *pieces) {
                 pieces->n_allocated = n_max;
         }
         pieces->n_pieces = 0;
+        if (object_add_in_order(object, pieces))
+                return 0;
+        pieces->n_pieces = 0;
         for (unsigned rank = 0; pieces->n_pieces < fragments->n_fragments; rank++)
-                object_add_pieces(object, pieces, rank);
+                for (uint32_t i = 0; i < fragments->n_fragments; i++)
+                        if (fragment_rank(&fragments->list[i]) == rank)
+                                object_add_piece(object, pieces, &fragments->list[i]);
         return 0;
 }
 

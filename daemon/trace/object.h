@@ -56,6 +56,13 @@ typedef struct Object {
         List link; /* session.open or batch.objects */
 } Object;
 
+/* Has the processor fetch what a walk over a list will look at next. */
+static inline void object_prefetch(const Object *object) {
+        __builtin_prefetch(object);
+        __builtin_prefetch((const char *)object + 64);
+        __builtin_prefetch((const char *)object + 128);
+}
+
 /* An array that grows to the most pieces an object had; used again and again. */
 typedef struct ObjectPieces {
         JoinPiece *list;

@@ -61,6 +61,8 @@ void recorder_drop_batch(Recorder *recorder, Batch *batch) {
                 Object *object = list_entry(link, Object, link);
                 Session *session = object->session;
 
+                if (link_next != &batch->objects)
+                        object_prefetch(list_entry(link_next, Object, link));
                 if (batch->signal == BATCH_TRACES)
                         span_free(span_of(object));
                 else

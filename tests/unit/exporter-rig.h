@@ -71,11 +71,23 @@ int recorder_done(Recorder *r, Batch **batchp, unsigned exporter, const BatchOut
         return 0;
 }
 
+int batch_encoder_new(BatchEncoder **encoderp) {
+        *encoderp = malloc(1);
+        return 0;
+}
+
+BatchEncoder *batch_encoder_free(BatchEncoder *encoder) {
+        free(encoder);
+        return NULL;
+}
+
 /* One request, or two halves of it. */
-int batch_encode(const Batch *batch, BatchCursor *cursor, Buffer *out, size_t *n_objectsp) {
+int batch_encode(BatchEncoder *encoder, const Batch *batch, BatchCursor *cursor, Buffer *out,
+                 size_t *n_objectsp) {
         size_t i = batch - recorder.batches, size = recorder.sizes[i];
         uint8_t *room;
 
+        ck_assert_ptr_nonnull(encoder);
         ck_assert(!cursor->done);
         *n_objectsp = size ? OBJECTS : 0;
         if (recorder.halved[i]) {

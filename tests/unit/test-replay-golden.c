@@ -90,10 +90,13 @@ static void encode(Buffer *body) {
                                            recorder_exporter_index(script.recorder, "default"),
                                            BATCH_TRACES, NULL);
         BatchCursor cursor = {0};
+        BatchEncoder *encoder;
         size_t n_objects;
 
         ck_assert_ptr_nonnull(batch);
-        ck_assert_int_eq(batch_encode(batch, &cursor, body, &n_objects), 0);
+        ck_assert_int_eq(batch_encoder_new(&encoder), 0);
+        ck_assert_int_eq(batch_encode(encoder, batch, &cursor, body, &n_objects), 0);
+        batch_encoder_free(encoder);
         ck_assert(cursor.done);
         ck_assert_uint_eq(n_objects, 3);
 }

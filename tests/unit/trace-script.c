@@ -318,10 +318,12 @@ static void script_deliver_batch(Script *script, unsigned exporter, Batch *batch
         size_t n_objects, n_decoded, n_total = 0;
         BatchCursor cursor = {0};
         Buffer body = BUFFER_NULL;
+        BatchEncoder *encoder;
 
+        ck_assert_int_eq(batch_encoder_new(&encoder), 0);
         while (!cursor.done) {
                 body.size = 0;
-                ck_assert_int_eq(batch_encode(batch, &cursor, &body, &n_objects), 0);
+                ck_assert_int_eq(batch_encode(encoder, batch, &cursor, &body, &n_objects), 0);
                 ck_assert_uint_le(body.size, BATCH_REQUEST_MAX);
                 n_decoded = batch->signal == BATCH_TRACES ? script_decode_traces(script, &body)
                                                           : script_decode_logs(script, &body);
@@ -329,6 +331,7 @@ static void script_deliver_batch(Script *script, unsigned exporter, Batch *batch
                 n_total += n_objects;
         }
         ck_assert_uint_eq(n_total, batch->n_objects);
+        batch_encoder_free(encoder);
         buffer_deinit(&body);
         ck_assert_int_eq(recorder_done(script->recorder, &batch, exporter, &outcome, script->now++),
                          0);
