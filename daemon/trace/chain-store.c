@@ -15,7 +15,7 @@ enum {
         CHAIN_STORE_STEP_MAX = 16 * 1024,
         CHAIN_STORE_STEP_ENTRIES = 3,
         CHAIN_STORE_THINNING_MAX = 10,
-        CHAIN_STORE_THINNED_MIN = 64, /* where few large chains take all the room, it helps nobody */
+        CHAIN_STORE_THINNED_MIN = 64, /* where few large chains take the room it helps nobody */
 };
 
 #define CHAIN_STORE_KEPT_NS UINT64_C(10000000000) /* how long a chain should be there to be seen */

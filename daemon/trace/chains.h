@@ -106,7 +106,7 @@ struct ChainSpan {
 enum {
         _CHAINS_E_SUCCESS,
 
-        CHAINS_E_NAMELESS, /* a context without an id to show it under: its spans have their trace */
+        CHAINS_E_NAMELESS, /* a context has no id to be shown under; its spans have their trace */
 };
 
 int chains_new(Chains **chainsp, size_t max_bytes, uint64_t seed);
@@ -128,8 +128,8 @@ void chains_set_time(Chains *chains, uint64_t now_unix_ns);
 
 /*
  * *handle is where the caller keeps it, NULL at first: set here, and to NULL when it is evicted. It
- * stays NULL where the context is left out. Or CHAINS_E_NAMELESS. A context that the chain has already is brought up to
- * date, and the checkpoints that follow may repeat those it has.
+ * stays NULL where the context is left out. A context that the chain has already is brought up to
+ * date, and the checkpoints that follow may repeat those it has. 0 or CHAINS_E_NAMELESS.
  */
 int chains_context_start(Chains *chains, ChainContext **handle, const ChainsContextStart *start);
 /* The rest does nothing for a handle that is NULL. */
