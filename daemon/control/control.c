@@ -7,6 +7,7 @@
 #include "daemon/base/socket.h"
 #include "daemon/control/flush-wait.h"
 #include "daemon/control/routes.h"
+#include "daemon/control/tail.h"
 #include "daemon/http/http-server.h"
 #include "daemon/http/http1.h"
 
@@ -31,6 +32,7 @@ typedef enum ControlState {
         CONTROL_READING,
         CONTROL_FLUSHING, /* the answer waits */
         CONTROL_WRITING,
+        CONTROL_TAILING, /* the answer goes on and on */
 } ControlState;
 
 typedef struct ControlConnection {
@@ -42,6 +44,8 @@ typedef struct ControlConnection {
         Buffer out;
         size_t n_sent, n_sent_before; /* of `out`; when the timer ran last */
         FlushWait flush;
+        TailReader reader;
+        bool waits; /* tailing: until it can be written to */
         uv_poll_t poll;
         uv_timer_t timer;
         unsigned n_handles; /* that are not closed */
@@ -55,6 +59,7 @@ struct Control {
         int fd;
         uv_poll_t poll;
         uv_timer_t retry;
+        Tail tail;
         uv_idle_t turning; /* runs while a flush needs turns that nothing else brings about */
         unsigned n_handles;
         List connections; /* ControlConnection.link */
@@ -93,6 +98,7 @@ static void control_maybe_closed(Control *control) {
 
         if (!closed || control->n_handles || control->n_connections)
                 return;
+        tail_deinit(&control->tail);
         free(control->path);
         free(control);
         closed(user);
@@ -115,6 +121,7 @@ static void control_connection_closed(uv_handle_t *handle) {
 }
 
 static void control_connection_close(ControlConnection *connection) {
+        tail_leave(&connection->control->tail, &connection->reader);
         list_unlink(&connection->link);
         if (!uv_is_closing((uv_handle_t *)&connection->poll)) {
                 uv_close((uv_handle_t *)&connection->poll, control_connection_closed);
@@ -130,9 +137,9 @@ static void control_connection_timeout(uv_timer_t *timer);
 /* What the connection now waits for, and for how long. */
 static void control_connection_enter(ControlConnection *connection, ControlState state,
                                      uint64_t timeout_ms) {
-        int events = state == CONTROL_READING    ? UV_READABLE
-                     : state == CONTROL_FLUSHING ? UV_DISCONNECT
-                                                 : UV_WRITABLE;
+        int events = state == CONTROL_READING   ? UV_READABLE
+                     : state == CONTROL_WRITING ? UV_WRITABLE
+                                                : UV_DISCONNECT;
 
         connection->state = state;
         connection->n_sent_before = connection->n_sent;
@@ -198,6 +205,60 @@ static int control_connection_flushed(ControlConnection *connection, bool reache
         return r ? error_trace(r) : error_trace(control_connection_answer(connection, &answer));
 }
 
+/* ---- a tail: what is said is sent once a turn ---- */
+
+/* Closes the connection of who is cut off, or gone. */
+static void control_connection_tail(ControlConnection *connection) {
+        Buffer *out = &connection->out;
+        ssize_t n = 1;
+
+        while (!connection->reader.cut_off && out->size && n > 0) {
+                n = send(connection->fd, out->data, out->size, MSG_DONTWAIT | MSG_NOSIGNAL);
+                if (n > 0) {
+                        buffer_consume(out, (size_t)n);
+                        connection->n_sent += (size_t)n;
+                }
+                if (n < 0 && errno == EINTR)
+                        n = 1;
+        }
+        if (connection->reader.cut_off || (n < 0 && errno != EAGAIN)) {
+                control_connection_close(connection);
+        } else if (connection->waits != (out->size > 0)) {
+                connection->waits = out->size > 0;
+                uv_poll_start(&connection->poll,
+                              UV_DISCONNECT | (connection->waits ? UV_WRITABLE : 0),
+                              control_connection_ready);
+        }
+}
+
+/* The daemon leaves: the answer ends as it should, where the reader has room for that. */
+static void control_connection_end_tail(ControlConnection *connection) {
+        if (http_server_write_last_chunk(&connection->out) == 0)
+                control_connection_tail(connection);
+}
+
+static int control_connection_start_tail(ControlConnection *connection,
+                                         const RoutesAnswer *answer) {
+        const HttpServerHead head = {.status = 200, .content_type = answer->content_type};
+        RoutesAnswer refusal = {0};
+        int r;
+
+        if (!http1_message(connection->http)->chunks)
+                r = routes_error(&refusal, 400, "HTTP/1.1 is needed");
+        else if (tail_join(&connection->control->tail, &connection->reader, &answer->query,
+                           &connection->out))
+                r = routes_error(&refusal, 503, "there are as many readers as there may be");
+        else
+                r = http_server_write_chunks_head(&connection->out, &head);
+        if (r)
+                return error_trace(r);
+        if (refusal.status)
+                return error_trace(control_connection_answer(connection, &refusal));
+        control_connection_enter(connection, CONTROL_TAILING, CONTROL_WRITE_MS);
+        control_connection_tail(connection);
+        return 0;
+}
+
 static bool control_is_busy(const Control *control) {
         size_t size = 0;
 
@@ -221,6 +282,8 @@ static int control_connection_request(ControlConnection *connection) {
                 r = routes_error(&answer, 503, "too much is waiting for slow readers");
         else
                 r = routes_answer(&answer, &control->options, request, control_now_unix_ns());
+        if (!r && answer.tail)
+                return error_trace(control_connection_start_tail(connection, &answer));
         if (r || !answer.flush) {
                 r = r ? r : control_connection_answer(connection, &answer);
                 buffer_deinit(&answer.body);
@@ -268,8 +331,10 @@ static void control_connection_ready(uv_poll_t *poll, int status, int events) {
         Control *control = connection->control;
         int r = 0;
 
-        if (status < 0 || connection->state == CONTROL_FLUSHING)
+        if (status < 0 || connection->state == CONTROL_FLUSHING || (events & UV_DISCONNECT))
                 control_connection_close(connection);
+        else if (connection->state == CONTROL_TAILING)
+                control_connection_tail(connection);
         else if (connection->state == CONTROL_READING && (events & UV_READABLE))
                 r = control_connection_read(connection);
         else if (connection->state == CONTROL_WRITING && (events & UV_WRITABLE))
@@ -282,11 +347,15 @@ static void control_connection_timeout(uv_timer_t *timer) {
         Control *control = connection->control;
         int r = 0;
 
-        if (connection->state == CONTROL_FLUSHING)
+        if (connection->state == CONTROL_FLUSHING) {
                 r = control_connection_flushed(connection, false);
-        else if (connection->state == CONTROL_READING ||
-                 connection->n_sent == connection->n_sent_before)
+        } else if (connection->state == CONTROL_TAILING) {
+                if (connection->waits && connection->n_sent == connection->n_sent_before)
+                        tail_cut_off(&control->tail, &connection->reader);
+        } else if (connection->state == CONTROL_READING ||
+                   connection->n_sent == connection->n_sent_before) {
                 control_connection_close(connection);
+        }
         connection->n_sent_before = connection->n_sent;
         control_fail(control, error_trace(r));
 }
@@ -363,6 +432,8 @@ int control_open(Control **controlp, uv_loop_t *loop, const ControlOptions *opti
                 return error_origin(-ENOMEM);
         control->options = *options;
         control->loop = loop;
+        tail_init(&control->tail, options->recorder);
+        control->options.tail = &control->tail.counters;
         list_init(&control->connections);
         control->path = strdup(options->socket);
         if (!control->path) {
@@ -402,6 +473,8 @@ void control_turn(Control *control) {
                 ControlConnection *connection = list_entry(link, ControlConnection, link);
                 bool was_sealed = connection->flush.sealed, reached;
 
+                if (connection->state == CONTROL_TAILING)
+                        control_connection_tail(connection);
                 if (connection->state != CONTROL_FLUSHING)
                         continue;
                 r = flush_wait_turn(&connection->flush, control->options.recorder,
@@ -430,8 +503,13 @@ static void control_handle_closed(uv_handle_t *handle) {
 void control_close(Control *control, void (*closed)(void *user), void *user) {
         control->closed = closed;
         control->user = user;
-        list_for_each_safe (link, &control->connections)
-                control_connection_close(list_entry(link, ControlConnection, link));
+        list_for_each_safe (link, &control->connections) {
+                ControlConnection *connection = list_entry(link, ControlConnection, link);
+
+                if (connection->state == CONTROL_TAILING)
+                        control_connection_end_tail(connection);
+                control_connection_close(connection);
+        }
         uv_close((uv_handle_t *)&control->poll, control_handle_closed);
         uv_close((uv_handle_t *)&control->retry, control_handle_closed);
         uv_close((uv_handle_t *)&control->turning, control_handle_closed);

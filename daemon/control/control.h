@@ -10,11 +10,12 @@
  *   GET  /v1/chains           recent chains, newest first, one JSON object a line
  *   GET  /v1/chains/ID        one chain, by any id that is in it
  *   GET  /v1/spans?open       open spans, longest first, one a line
+ *   GET  /v1/tail             a stream: spans as they end, one a line, until either side hangs up
  *   POST /v1/flush            ?level=journaled|delivered&timeout_ms=N: waits, then says the level
  *
- * The lists are narrowed by ?service=S&errors&min=100ms&since=5m&limit=N; chains also by
- * workflow=W, session=S, running, and slow, which puts the slowest first; spans by name=N. What a
- * path does not know is refused with status 400, which tells what is allowed.
+ * Lists and stream are narrowed by ?service=S&errors&min=100ms, lists by since=5m&limit=N;
+ * chains also by workflow=W, session=S, running, and slow, which puts the slowest first; spans by
+ * name=N. What a path does not know is refused with status 400, which tells what is allowed.
  *
  * Every object has "v": 1; within it fields are only added and never change type. 64-bit integers
  * are strings, spans are OTLP/JSON.
@@ -50,11 +51,12 @@ typedef struct ControlOptions {
         Exporter *const *exporters;
         size_t n_exporters;
         const JournalReport *journal_report;
+        const struct TailCounters *tail; /* set by control_open() */
         uint64_t start_unix_ns;
         ErrorSink sink;
 } ControlOptions;
 
 int control_open(Control **controlp, uv_loop_t *loop, const ControlOptions *options);
-/* Answers the flushes whose time has come. Once a turn. */
+/* Answers the flushes whose time has come, and sends what tails are told. Once a turn. */
 void control_turn(Control *control);
 void control_close(Control *control, void (*closed)(void *user), void *user);

@@ -5,7 +5,6 @@
 #include "daemon/base/error.h"
 #include "daemon/control/chain-list.h"
 #include "daemon/control/chain-view.h"
-#include "daemon/control/query.h"
 #include "daemon/control/render.h"
 #include "daemon/control/span-view.h"
 #include "daemon/control/status.h"
@@ -74,6 +73,7 @@ static int routes_status(RoutesAnswer *answer, const RoutesQuestion *question) {
                 .now_unix_ns = question->now_unix_ns,
                 .report = sources->journal_report,
                 .listener = listener_counters(sources->listener),
+                .tail = sources->tail,
                 .exporters = exporters,
                 .n_exporters = sources->n_exporters,
         };
@@ -121,6 +121,13 @@ static int routes_spans(RoutesAnswer *answer, const RoutesQuestion *question) {
                 span_view_open(&answer->body, &view, &question->query, question->now_unix_ns));
 }
 
+static int routes_tail(RoutesAnswer *answer, const RoutesQuestion *question) {
+        answer->content_type = ROUTES_LINES;
+        answer->tail = true;
+        answer->query = question->query;
+        return 0;
+}
+
 static int routes_flush(RoutesAnswer *answer, const RoutesQuestion *question) {
         const char *level = question->query.level;
 
@@ -153,6 +160,7 @@ static const Route routes[] = {
          QUERY_OPEN | QUERY_SERVICE | QUERY_NAME | QUERY_ERRORS | QUERY_MIN | QUERY_SINCE |
                  QUERY_LIMIT,
          ROUTES_SPANS_DEFAULT},
+        {"GET", "/v1/tail", routes_tail, QUERY_SERVICE | QUERY_NAME | QUERY_ERRORS | QUERY_MIN, 0},
         {"POST", "/v1/flush", routes_flush, QUERY_LEVEL | QUERY_TIMEOUT_MS, 0},
 };
 

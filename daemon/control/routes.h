@@ -11,6 +11,7 @@
 
 #include "daemon/base/buffer.h"
 #include "daemon/control/control.h"
+#include "daemon/control/query.h"
 #include "daemon/http/http1.h"
 
 typedef struct RoutesAnswer {
@@ -21,6 +22,9 @@ typedef struct RoutesAnswer {
         bool flush; /* the answer is routes_flushed(), when it is time */
         bool delivered;
         uint64_t timeout_ms;
+
+        bool tail; /* the answer is a stream of what the query wants */
+        Query query;
 } RoutesAnswer;
 
 int routes_answer(RoutesAnswer *answer, const ControlOptions *sources, const Http1Message *request,

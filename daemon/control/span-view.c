@@ -3,6 +3,7 @@
 #include "daemon/control/span-view.h"
 
 #include "daemon/base/error.h"
+#include "daemon/control/otlp-json.h"
 #include "daemon/control/render.h"
 #include "daemon/trace/context.h"
 #include "daemon/trace/span.h"
@@ -13,6 +14,10 @@
 #include <string.h>
 
 enum { SPAN_VIEW_ERROR = 2 }; /* as in OTLP */
+
+bool span_view_is_error(const ValidateSummary *summary) {
+        return summary->status_code == SPAN_VIEW_ERROR;
+}
 
 static int span_view_compare(const void *left, const void *right) {
         const Span *a = *(const Span *const *)left, *b = *(const Span *const *)right;
@@ -27,9 +32,18 @@ static ValidateText span_view_name(const Span *span, const ValidateSummary *summ
         return name ? (ValidateText){name, strlen(name)} : summary->name;
 }
 
+/* What OTLP does not have. */
+static void span_view_owner(Render *render, const Session *session, const ChainContext *context) {
+        if (context)
+                render_text(render, "contextId", context->context_id);
+        render_text(render, "service", session->service);
+        render_number(render, "pid", session->credentials.pid);
+}
+
+/* ---- open ones ---- */
+
 static int span_view_line(Buffer *out, const Span *span, const ValidateSummary *summary) {
         ValidateText name = span_view_name(span, summary);
-        const Session *session = span->object.session;
         const Context *context = span->object.context;
         Render render;
 
@@ -42,10 +56,7 @@ static int span_view_line(Buffer *out, const Span *span, const ValidateSummary *
         render_number(&render, "kind", summary->kind);
         if (summary->start_unix_ns)
                 render_u64(&render, "startTimeUnixNano", summary->start_unix_ns);
-        if (context && context->chain)
-                render_text(&render, "contextId", context->chain->context_id);
-        render_text(&render, "service", session->service);
-        render_number(&render, "pid", session->credentials.pid);
+        span_view_owner(&render, span->object.session, context ? context->chain : NULL);
         return error_trace(render_finish(&render, out));
 }
 
@@ -55,7 +66,7 @@ static bool span_view_wants(const Query *query, const Span *span, const Validate
                 .name = span_view_name(span, summary),
                 .service = span->object.session->service,
                 .is_error = span->chain ? span->chain->status_code == SPAN_VIEW_ERROR
-                                        : summary->status_code == SPAN_VIEW_ERROR,
+                                        : span_view_is_error(summary),
                 .start_unix_ns = summary->start_unix_ns,
                 .end_unix_ns = now_unix_ns,
         };
@@ -98,4 +109,15 @@ int span_view_open(Buffer *out, const RecorderView *view, const Query *query,
         }
         free(spans);
         return error_trace(r);
+}
+
+/* ---- ended ones ---- */
+
+int span_view_ended(Buffer *out, const RecorderEnded *ended) {
+        Render render;
+
+        render_init(&render);
+        otlp_json_members(&render, OTLP_SPAN, ended->data, ended->size);
+        span_view_owner(&render, ended->session, ended->context);
+        return error_trace(render_finish(&render, out));
 }

@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Open spans as JSON
+ * Spans as JSON: OTLP/JSON, and whose they are
  *
  * I/O: none.  Clock: passed in.
  */
@@ -13,3 +13,6 @@
 
 /* The spans that a query asks for, those open longest first, one a line. */
 int span_view_open(Buffer *out, const RecorderView *view, const Query *query, uint64_t now_unix_ns);
+/* One that has ended, whole, as a line. */
+int span_view_ended(Buffer *out, const RecorderEnded *ended);
+bool span_view_is_error(const ValidateSummary *summary);

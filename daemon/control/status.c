@@ -230,6 +230,15 @@ static void status_chains(Render *render, const ChainsUsage *usage) {
         render_close(render);
 }
 
+static void status_tail(Render *render, const TailCounters *counters) {
+        render_open_object(render, "tail");
+        render_number(render, "readers", counters->n_readers);
+#define STATUS_COUNTER_X(name, meaning) render_u64(render, #name, counters->name);
+        TAIL_COUNTERS(STATUS_COUNTER_X)
+#undef STATUS_COUNTER_X
+        render_close(render);
+}
+
 int status_render(Buffer *out, const Status *status) {
         Render render;
 
@@ -246,5 +255,6 @@ int status_render(Buffer *out, const Status *status) {
         status_clients(&render, status->view.sessions);
         status_exporters(&render, status);
         status_chains(&render, &status->chains);
+        status_tail(&render, status->tail);
         return error_trace(render_finish(&render, out));
 }

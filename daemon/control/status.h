@@ -12,6 +12,7 @@
  */
 
 #include "daemon/base/buffer.h"
+#include "daemon/control/tail.h"
 #include "daemon/export/exporter.h"
 #include "daemon/ingest/listener.h"
 #include "daemon/trace/chains.h"
@@ -25,6 +26,7 @@ typedef struct Status {
         const JournalReport *report;
         const ListenerCounters *listener;
         ChainsUsage chains;
+        const TailCounters *tail;
         const ExporterStatus *exporters; /* [n_exporters] */
         size_t n_exporters;
 } Status;

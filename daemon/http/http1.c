@@ -238,6 +238,10 @@ const Http1Message *http1_message(const Http1 *http) {
         return http->complete ? &http->message : NULL;
 }
 
+Buffer *http1_body(Http1 *http) {
+        return &http->message.body;
+}
+
 bool http1_has_begun(const Http1 *http) {
         return http->begun;
 }

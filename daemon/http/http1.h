@@ -60,6 +60,8 @@ int http1_feed(Http1 *http, size_t *usedp, const void *data, size_t size);
 int http1_end(Http1 *http);
 /* The message, once it is complete; else NULL. It lives until http1_next(). */
 const Http1Message *http1_message(const Http1 *http);
+/* What was read of the body so far. What is consumed of it does not count against max_body. */
+Buffer *http1_body(Http1 *http);
 /* Whether any byte of the message was seen. */
 bool http1_has_begun(const Http1 *http);
 /* A response's status once its head was read, though the message is not complete; else 0. */

@@ -91,6 +91,9 @@ int recorder_close_span(Recorder *recorder, Span *span, uint64_t end_unix_ns,
                 if (r)
                         return error_trace(r);
         }
+        r = recorder_tell(recorder, span);
+        if (r)
+                return error_trace(r);
         recorder_leave_open(recorder, span);
         chains_span_end(recorder->chains, &span->chain, end_unix_ns, end_reason);
         recorder_close_object(recorder, object, time_unix_ns);

@@ -63,6 +63,9 @@ struct Recorder {
         bool replaying;
         uint64_t replayed_unix_ns; /* the time of the last block of the replay */
 
+        RecorderWatch watch; /* or NULL */
+        void *watch_user;
+
         ObjectPieces pieces; /* reused by whoever joins, and so is the next */
         Buffer scratch;
 };
@@ -146,6 +149,15 @@ int recorder_close_span(Recorder *recorder, Span *span, uint64_t end_unix_ns,
                         const char *end_reason, uint64_t time_unix_ns);
 void recorder_leave_open(Recorder *recorder, Span *span);
 void recorder_drop_orphan(Recorder *recorder, Span *span);
+
+/* ---- telling.c ---- */
+
+int recorder_tell_watch(Recorder *recorder, Span *span);
+
+/* A span is closed: whoever watches is told. */
+static inline int recorder_tell(Recorder *recorder, Span *span) {
+        return recorder->watch ? recorder_tell_watch(recorder, span) : 0;
+}
 
 /* ---- decision.c ---- */
 

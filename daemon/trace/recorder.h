@@ -169,6 +169,22 @@ int recorder_done(Recorder *recorder, Batch **batchp, unsigned exporter,
 /* Frees and compacts what it can; called once a turn of the loop. */
 int recorder_reclaim(Recorder *recorder, uint64_t now_unix_ns);
 
+/* ---- watching ---- */
+
+/* A span that has ended, as it will be exported. All of it lives until the call returns. */
+typedef struct RecorderEnded {
+        const Session *session;
+        const ChainContext *context; /* or NULL */
+        const ValidateSummary *summary;
+        const uint8_t *data; /* an encoded Span */
+        size_t size;
+} RecorderEnded;
+
+typedef int (*RecorderWatch)(void *user, const RecorderEnded *ended);
+
+/* From now on `watch` is told of each span that ends. NULL: nobody is, which costs nothing. */
+void recorder_watch(Recorder *recorder, RecorderWatch watch, void *user);
+
 /* ---- looking in ---- */
 
 typedef struct RecorderView {

@@ -61,12 +61,29 @@ struct AnswerChain {
         json_t *json; /* holds the strings */
 };
 
+/* Of the last exception among the events. */
+static const char *answer_exception(const json_t *span) {
+        const char *exception = NULL;
+        const json_t *event;
+        size_t i;
+
+        json_array_foreach(json_object_get(span, "events"), i, event) {
+                const char *message = answer_attribute(event, "exception.message");
+
+                message = message ? message : answer_attribute(event, "exception.type");
+                exception = message ? message : exception;
+        }
+        return exception;
+}
+
 /* What the daemon says of an end that was no good one. */
 static const char *answer_read_message(const json_t *span) {
         const char *message = answer_string(json_object_get(span, "status"), "message");
 
         if (!message || !*message)
                 message = answer_string(span, "exception");
+        if (!message || !*message)
+                message = answer_exception(span);
         return message && *message ? message : answer_attribute(span, "catena.end");
 }
 

@@ -62,9 +62,23 @@ static int command_request_no_answer(int r, const char *socket) {
         }
 }
 
+/* Tells of an answer that is no good one, and frees it. */
+static int command_request_refused(ControlClientAnswer *answer) {
+        char text[ANSWER_TEXT_MAX];
+
+        answer_read_error(text, answer->body.data, answer->body.size);
+        fputs("catena: ", stderr);
+        if (*text)
+                text_print(stderr, text, SIZE_MAX);
+        else
+                fprintf(stderr, "the daemon answered with status %u", answer->status);
+        fputc('\n', stderr);
+        buffer_deinit(&answer->body);
+        return answer->status == 400 ? COMMAND_EXIT_USAGE : COMMAND_EXIT_NO;
+}
+
 int command_request(Buffer *body, const char *socket, const char *method, const char *target,
                     uint64_t timeout_ns) {
-        char text[ANSWER_TEXT_MAX];
         ControlClientAnswer answer;
         int r;
 
@@ -75,15 +89,7 @@ int command_request(Buffer *body, const char *socket, const char *method, const 
                 *body = answer.body;
                 return COMMAND_EXIT_YES;
         }
-        answer_read_error(text, answer.body.data, answer.body.size);
-        fputs("catena: ", stderr);
-        if (*text)
-                text_print(stderr, text, SIZE_MAX);
-        else
-                fprintf(stderr, "the daemon answered with status %u", answer.status);
-        fputc('\n', stderr);
-        buffer_deinit(&answer.body);
-        return answer.status == 400 ? COMMAND_EXIT_USAGE : COMMAND_EXIT_NO;
+        return command_request_refused(&answer);
 }
 
 /* ---- targets ---- */
@@ -169,6 +175,59 @@ int command_request_list(const CommandOptions *options, const char *path,
         return r ? command_request_unreadable(r) : COMMAND_EXIT_YES;
 }
 
+/* ---- streams ---- */
+
+typedef struct CommandStream {
+        int (*each)(void *user, const AnswerList *list, const Buffer *json);
+        void *user;
+} CommandStream;
+
+static int command_request_on_body(void *user, Buffer *body) {
+        const CommandStream *stream = user;
+        const uint8_t *newline = body->size ? memrchr(body->data, '\n', body->size) : NULL;
+        Buffer lines = {.data = body->data};
+        AnswerList *list;
+        int r;
+
+        if (!newline)
+                return 0;
+        lines.size = (size_t)(newline + 1 - body->data);
+        r = answer_list_new(&list, lines.data, lines.size);
+        if (r)
+                return r < 0 ? error_trace(r) : CONTROL_CLIENT_E_MALFORMED;
+        r = stream->each(stream->user, list, &lines);
+        answer_list_free(list);
+        buffer_consume(body, lines.size);
+        return r;
+}
+
+int command_request_stream(const CommandOptions *options, const char *path,
+                           int (*each)(void *user, const AnswerList *list, const Buffer *json),
+                           void *user) {
+        CommandStream stream = {each, user};
+        Buffer target = BUFFER_NULL;
+        ControlClientAnswer answer = {0};
+        int r = command_request_target(&target, options, path);
+
+        if (!r)
+                r = control_client_stream(&answer, options->socket, (const char *)target.data,
+                                          command_request_on_body, &stream);
+        buffer_deinit(&target);
+        if (r == COMMAND_REQUEST_ENOUGH)
+                return COMMAND_EXIT_YES;
+        if (r == CONTROL_CLIENT_E_BROKEN) {
+                fputs("catena: cut off: this was read too slowly, or the daemon is gone\n", stderr);
+                return COMMAND_EXIT_NO;
+        }
+        if (r)
+                return command_request_no_answer(r, options->socket);
+        if (answer.status != 200)
+                return command_request_refused(&answer);
+        buffer_deinit(&answer.body);
+        fputs("catena: the daemon has stopped\n", stderr);
+        return COMMAND_EXIT_NO_DAEMON;
+}
+
 int command_request_chain(Buffer *body, const char *socket, const char *id) {
         Buffer target = BUFFER_NULL;
         int r = buffer_append_string(&target, "/v1/chains/"), status;
@@ -213,12 +272,17 @@ static unsigned command_request_width(int fd) {
         return COMMAND_REQUEST_COLUMNS;
 }
 
-static int command_request_draw_at_once(FILE *out, const char *above, const AnswerChain *answer) {
+TreeStyle command_request_style(FILE *out) {
         const char *no_colour = getenv("NO_COLOR");
-        TreeStyle style = {
+
+        return (TreeStyle){
                 .width = command_request_width(fileno(out)),
                 .colour = isatty(fileno(out)) && !(no_colour && *no_colour),
         };
+}
+
+static int command_request_draw_at_once(FILE *out, const char *above, const AnswerChain *answer) {
+        TreeStyle style = command_request_style(out);
         char *text = NULL;
         size_t size;
         FILE *memory = open_memstream(&text, &size);

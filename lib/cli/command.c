@@ -12,7 +12,7 @@
 
 static const Command *const commands[] = {
         &command_exec, &command_status, &command_chains, &command_chain,
-        &command_ps,   &command_flush,  &command_demo,
+        &command_ps,   &command_tail,   &command_flush,  &command_demo,
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -46,7 +46,7 @@ typedef struct Command {
 } Command;
 
 extern const Command command_chain, command_chains, command_demo, command_exec, command_flush,
-        command_ps, command_status;
+        command_ps, command_status, command_tail;
 
 #define COMMAND_OPTION_SOCKET                                                                      \
         {                                                                                          \

@@ -17,6 +17,8 @@
 typedef struct ControlClient {
         int fd;
         uint64_t deadline_ns;
+        int (*each)(void *user, Buffer *body); /* of a stream; else NULL */
+        void *user;
 } ControlClient;
 
 static uint64_t control_client_now_ns(void) {
@@ -99,9 +101,19 @@ static int control_client_send(const ControlClient *client, const Buffer *reques
         return 0;
 }
 
+static int control_client_feed(const ControlClient *client, Http1 *http, const uint8_t *data,
+                               size_t size) {
+        size_t used;
+
+        if (http1_feed(http, &used, data, size))
+                return CONTROL_CLIENT_E_MALFORMED;
+        if (!client->each || http1_status(http) != 200)
+                return 0;
+        return error_trace(client->each(client->user, http1_body(http)));
+}
+
 static int control_client_receive(const ControlClient *client, Http1 *http) {
         uint8_t data[16 * 1024];
-        size_t used;
         ssize_t n;
         int r;
 
@@ -112,8 +124,7 @@ static int control_client_receive(const ControlClient *client, Http1 *http) {
                 else if (n < 0)
                         r = errno == EINTR ? 0 : control_client_failure(errno);
                 else if (n)
-                        r = http1_feed(http, &used, data, (size_t)n) ? CONTROL_CLIENT_E_MALFORMED
-                                                                     : 0;
+                        r = control_client_feed(client, http, data, (size_t)n);
                 else if (!(r = http1_end(http)) && http1_message(http))
                         return 0;
                 else
@@ -146,9 +157,8 @@ static int control_client_exchange(ControlClientAnswer *answer, const ControlCli
         return error_trace(r);
 }
 
-int control_client_ask(ControlClientAnswer *answer, const char *socket, const char *method,
-                       const char *target, uint64_t timeout_ns) {
-        ControlClient client = {.deadline_ns = control_client_now_ns() + timeout_ns};
+static int control_client_request(ControlClientAnswer *answer, ControlClient *client,
+                                  const char *socket, const char *method, const char *target) {
         Buffer request = BUFFER_NULL;
         int r;
 
@@ -157,15 +167,26 @@ int control_client_ask(ControlClientAnswer *answer, const char *socket, const ch
                                                      .target = target,
                                                      .authority = "catena",
                                              });
-        if (r) {
-                buffer_deinit(&request);
-                return error_trace(r);
-        }
-        r = control_client_connect(&client, socket);
+        if (!r)
+                r = control_client_connect(client, socket);
         if (!r) {
-                r = control_client_exchange(answer, &client, &request);
-                close(client.fd);
+                r = control_client_exchange(answer, client, &request);
+                close(client->fd);
         }
         buffer_deinit(&request);
         return error_trace(r);
+}
+
+int control_client_ask(ControlClientAnswer *answer, const char *socket, const char *method,
+                       const char *target, uint64_t timeout_ns) {
+        ControlClient client = {.deadline_ns = control_client_now_ns() + timeout_ns};
+
+        return error_trace(control_client_request(answer, &client, socket, method, target));
+}
+
+int control_client_stream(ControlClientAnswer *answer, const char *socket, const char *target,
+                          int (*each)(void *user, Buffer *body), void *user) {
+        ControlClient client = {.deadline_ns = UINT64_MAX, .each = each, .user = user};
+
+        return error_trace(control_client_request(answer, &client, socket, "GET", target));
 }

@@ -4,7 +4,7 @@
 /*
  * Asking a daemon
  *
- * One request over the control socket and its answer.
+ * One request over the control socket and its answer, whole or as it comes.
  *
  * I/O: a Unix socket; waits.  Bound: CONTROL_CLIENT_BODY_MAX.  Clock: monotonic, for the timeout.
  */
@@ -34,3 +34,11 @@ typedef struct ControlClientAnswer {
 /* `target`: path and query, as HTTP has it. */
 int control_client_ask(ControlClientAnswer *answer, const char *socket, const char *method,
                        const char *target, uint64_t timeout_ns);
+
+/*
+ * The same for an answer without an end: what has come of a body with status 200 is given to
+ * `each`, which consumes what it can use. Returns when the answer has ended, or what `each` returns
+ * when that is not 0; CONTROL_CLIENT_E_BROKEN: the daemon hung up within it.
+ */
+int control_client_stream(ControlClientAnswer *answer, const char *socket, const char *target,
+                          int (*each)(void *user, Buffer *body), void *user);

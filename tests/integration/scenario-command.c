@@ -139,6 +139,26 @@ START_TEST(lists_are_narrowed) {
 }
 END_TEST
 
+START_TEST(spans_are_printed_as_they_end) {
+        ck_assert_int_eq(shell("$C exec --local --name job -- sh -c '"
+                               "$C tail --limit 2 --service false & "
+                               "until $C status --json | grep -q \"readers\\\":1\"; do :; done; "
+                               "$C exec true; $C exec --name one false; $C exec false; wait'"),
+                         0);
+        prints("  false[");
+        prints("]  ");
+        prints("✗ one: exit status 1\n");
+        prints("✗ false: exit status 1\n");
+        ck_assert_int_eq(shell("$C exec --local --name job -- sh -c '"
+                               "$C tail --limit 1 --json --name true & "
+                               "until $C status --json | grep -q \"readers\\\":1\"; do :; done; "
+                               "$C exec true; wait' 2>/dev/null"),
+                         0);
+        ck_assert_ptr_eq(strstr(shell_output, "{\"v\":1,\"traceId\":\""), shell_output);
+        ck_assert_ptr_eq(strchr(shell_output, '\n') + 1, shell_output + strlen(shell_output));
+}
+END_TEST
+
 START_TEST(the_demo_shows_what_happened) {
         ck_assert_int_eq(shell("$C demo"), 0);
         prints("7 processes · 12 spans · 4 errors");
@@ -168,6 +188,7 @@ int main(void) {
         tcase_add_test(tcase, a_span_ends_with_its_process);
         tcase_add_test(tcase, questions_are_answered);
         tcase_add_test(tcase, lists_are_narrowed);
+        tcase_add_test(tcase, spans_are_printed_as_they_end);
         tcase_add_test(tcase, the_demo_shows_what_happened);
         suite_add_tcase(suite, tcase);
         return unit_run(suite);

@@ -131,12 +131,16 @@ START_TEST(reads_a_list_of_spans) {
         static const char json[] =
                 "{\"v\":1,\"spanId\":\"b7ad6b7169203331\",\"name\":\"pay\",\"pid\":7,"
                 "\"startTimeUnixNano\":\"5\",\"endTimeUnixNano\":\"9\",\"service\":\"shop\","
-                "\"status\":{\"code\":2,\"message\":\"no\"}}\n{}\n";
+                "\"status\":{\"code\":2,\"message\":\"no\"}}\n{}\n"
+                "{\"events\":[{\"name\":\"exception\",\"attributes\":[{\"key\":"
+                "\"exception.type\",\"value\":{\"stringValue\":\"timeout\"}}]},{}]}\n";
         AnswerList *list;
         TreeSpan span;
 
         ck_assert_int_eq(answer_list_new(&list, json, strlen(json)), 0);
-        ck_assert_uint_eq(answer_list_size(list), 2);
+        ck_assert_uint_eq(answer_list_size(list), 3);
+        answer_list_span(list, 2, &span);
+        ck_assert_str_eq(span.message, "timeout");
         answer_list_span(list, 0, &span);
         ck_assert_str_eq(span.id, "b7ad6b7169203331");
         ck_assert_str_eq(span.name, "pay");

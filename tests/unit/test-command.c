@@ -95,9 +95,13 @@ START_TEST(bad_usage_is_told) {
 END_TEST
 
 START_TEST(without_a_daemon_questions_fail) {
-        static const char *const scripts[] = {"$C status",  "$C chains",
-                                              "$C chain x", "$C flush",
-                                              "$C ps",      "$C status --socket /dev/null"};
+        static const char *const scripts[] = {"$C status",
+                                              "$C chains",
+                                              "$C chain x",
+                                              "$C flush",
+                                              "$C ps",
+                                              "$C tail",
+                                              "$C status --socket /dev/null"};
 
         for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
                 ck_assert_int_eq(shell(scripts[i]), 3);
@@ -108,9 +112,9 @@ END_TEST
 
 START_TEST(help_fits_a_screen) {
         static const char *const scripts[] = {
-                "$C --help",        "$C exec --help", "$C status -h",
-                "$C chains --help", "$C chain x -h",  "$C flush --help",
-                "$C demo --help",   "$C --help exec", "$C ps --help",
+                "$C --help",     "$C exec --help",  "$C status -h",   "$C chains --help",
+                "$C chain x -h", "$C flush --help", "$C demo --help", "$C --help exec",
+                "$C ps --help",  "$C tail --help",
         };
 
         for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {

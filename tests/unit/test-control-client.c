@@ -100,6 +100,51 @@ START_TEST(bad_answers_are_told_apart) {
 }
 END_TEST
 
+static int first_line(void *user, Buffer *body) {
+        const uint8_t *newline = body->size ? memchr(body->data, '\n', body->size) : NULL;
+
+        if (!newline)
+                return 0;
+        strncat(user, (const char *)body->data, (size_t)(newline - body->data));
+        buffer_consume(body, (size_t)(newline + 1 - body->data));
+        return strstr(user, "enough") ? 1000 : 0;
+}
+
+START_TEST(gives_a_stream_as_it_comes) {
+        static const char head[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        static const struct {
+                const char *body;
+                int r;
+                const char *heard;
+        } cases[] = {
+                {"4\r\none\n\r\n0\r\n\r\n", 0, "one"},
+                {"4\r\none\n\r\n", CONTROL_CLIENT_E_BROKEN, "one"},
+                {"2\r\non\r\n", CONTROL_CLIENT_E_BROKEN, ""},
+                {"7\r\nenough\n\r\n4\r\none\n\r\n", 1000, "enough"},
+                {"nonsense\r\n", CONTROL_CLIENT_E_MALFORMED, ""},
+        };
+        ControlClientAnswer answer = {0};
+        char text[256], heard[64] = "";
+
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                snprintf(text, sizeof text, "%s%s", head, cases[i].body);
+                *heard = '\0';
+                serve(text, false);
+                ck_assert_int_eq(control_client_stream(&answer, path, "/", first_line, heard),
+                                 cases[i].r);
+                ck_assert_str_eq(heard, cases[i].heard);
+                waitpid(server, NULL, 0);
+        }
+        buffer_deinit(&answer.body);
+        serve("HTTP/1.1 503 Busy\r\nContent-Length: 5\r\n\r\nbusy\n", false);
+        ck_assert_int_eq(control_client_stream(&answer, path, "/", first_line, heard), 0);
+        ck_assert_uint_eq(answer.status, 503);
+        ck_assert_mem_eq(answer.body.data, "busy\n", 5);
+        buffer_deinit(&answer.body);
+        waitpid(server, NULL, 0);
+}
+END_TEST
+
 START_TEST(says_why_nobody_answers) {
         ControlClientAnswer answer;
         char too_long[200];
@@ -145,6 +190,7 @@ int main(void) {
         tcase_add_test(tcase, gives_the_answer);
         tcase_add_test(tcase, an_answer_may_end_with_the_connection);
         tcase_add_test(tcase, bad_answers_are_told_apart);
+        tcase_add_test(tcase, gives_a_stream_as_it_comes);
         tcase_add_test(tcase, says_why_nobody_answers);
         tcase_add_test(tcase, says_when_it_is_not_permitted);
         suite_add_tcase(suite, tcase);

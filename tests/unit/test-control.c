@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include "daemon/control/control.h"
+#include "daemon/control/tail.h"
 #include "tests/unit/trace-script.h"
 #include "tests/unit/unit.h"
 
@@ -283,6 +284,100 @@ START_TEST(whoever_hangs_up_while_a_flush_waits_is_forgotten) {
 }
 END_TEST
 
+/* ---- the tail ---- */
+
+/* Goes on until the answer holds the text. */
+static void hear_of(int fd, const char *text) {
+        size_t size = 0;
+
+        *answer = '\0';
+        while (!strstr(answer, text)) {
+                ssize_t n = recv(fd, answer + size, sizeof answer - size - 1, 0);
+
+                ck_assert_msg(n != 0, "hung up on after %s", answer);
+                if (n > 0)
+                        answer[size += (size_t)n] = '\0';
+                else
+                        turn();
+        }
+}
+
+static int tail(const char *query) {
+        char request[128];
+        int fd = dial();
+
+        snprintf(request, sizeof request, "GET /v1/tail%s HTTP/1.1\r\nHost: x\r\n\r\n", query);
+        say(fd, request);
+        return fd;
+}
+
+START_TEST(a_tail_tells_spans_as_they_end) {
+        Session *session = tell_a_story();
+        int all = tail(""), failed_ones = tail("?errors");
+
+        hear_of(all, "\r\n\r\n");
+        holds("HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n");
+        holds("Transfer-Encoding: chunked\r\n");
+        hear_of(failed_ones, "\r\n\r\n");
+        answers("GET", "/v1/status", 200, "\"tail\":{\"readers\":2,\"spans\":\"0\"");
+        script_span_end(&script, 0x11);
+        ck_assert_int_eq(script_take(&script, session, JOURNAL_PASS_END), 0);
+        hear_of(all, "}\n\r\n");
+        holds("\"name\":\"first\"");
+        ck_assert_ptr_null(strstr(answer, "second"));
+        ck_assert_int_eq(recv(failed_ones, answer, 1, 0), -1);
+        close(all);
+        close(failed_ones);
+        turn();
+        turn();
+        answers("GET", "/v1/status", 200, "\"tail\":{\"readers\":0,\"spans\":\"1\"");
+}
+END_TEST
+
+START_TEST(a_tail_is_refused_what_it_cannot_have) {
+        int fds[TAIL_READERS_MAX + 1], old = dial();
+
+        answers("GET", "/v1/tail?since=5m", 400, "allowed: service, name, errors, min");
+        answers("POST", "/v1/tail", 405, "error");
+        say(old, "GET /v1/tail HTTP/1.0\r\n\r\n");
+        hear(old, true);
+        holds("HTTP/1.1 400 ");
+        close(old);
+        for (size_t i = 0; i <= TAIL_READERS_MAX; i++) {
+                fds[i] = tail("");
+                hear_of(fds[i], "\r\n\r\n");
+        }
+        holds("HTTP/1.1 503 ");
+        answers("GET", "/v1/status", 200, "\"refused\":\"1\",\"cut_off\":\"0\"}");
+        for (size_t i = 0; i <= TAIL_READERS_MAX; i++)
+                close(fds[i]);
+}
+END_TEST
+
+START_TEST(a_slow_reader_of_the_tail_is_cut_off) {
+        Session *session = tell_a_story();
+        char name[4001];
+        int slow = tail("");
+
+        hear_of(slow, "\r\n\r\n");
+        memset(name, 'n', sizeof name - 1);
+        name[sizeof name - 1] = '\0';
+        for (uint64_t id = 1000; id < 2000; id++) {
+                script_span_start(&script, 2, id, name);
+                script_span_end(&script, id);
+                ck_assert_int_eq(script_take(&script, session, JOURNAL_PASS_END), 0);
+                script_deliver(&script);
+                turn();
+        }
+        answers("GET", "/v1/status", 200, "\"tail\":{\"readers\":0,");
+        holds("\"cut_off\":\"1\"}");
+        while (recv(slow, name, sizeof name, 0) > 0)
+                ;
+        ck_assert_int_eq(recv(slow, name, sizeof name, 0), 0);
+        close(slow);
+}
+END_TEST
+
 /* ---- bad requests ---- */
 
 START_TEST(what_cannot_be_asked_gets_an_error) {
@@ -412,7 +507,7 @@ START_TEST(a_socket_that_cannot_be_made_is_refused) {
 END_TEST
 
 START_TEST(closes_with_connections_in_every_state) {
-        int fds[3] = {dial(), dial(), dial()};
+        int fds[4] = {dial(), dial(), dial(), tail("")};
 
         tell_a_story();
         say(fds[1], "GET /v1/st");
@@ -435,6 +530,9 @@ int main(void) {
         tcase_add_test(tcase, a_flush_says_when_it_is_too_late);
         tcase_add_test(tcase, what_is_sealed_later_does_not_hold_up_a_flush);
         tcase_add_test(tcase, whoever_hangs_up_while_a_flush_waits_is_forgotten);
+        tcase_add_test(tcase, a_tail_tells_spans_as_they_end);
+        tcase_add_test(tcase, a_tail_is_refused_what_it_cannot_have);
+        tcase_add_test(tcase, a_slow_reader_of_the_tail_is_cut_off);
         tcase_add_test(tcase, what_cannot_be_asked_gets_an_error);
         tcase_add_test(tcase, bad_requests_are_answered_and_hung_up_on);
         tcase_add_test(tcase, a_connection_carries_many_requests_in_any_pieces);

@@ -12,6 +12,7 @@ static List sessions;
 static ExporterStatus exporter_status_now;
 static Status status;
 static Buffer out;
+static const TailCounters tail = {.n_readers = 2, .spans = 9, .refused = 1, .cut_off = 3};
 
 /* Ten spans: one damaged, two open, one unsealed, three in a sealed batch, three finished. */
 static void make_status(void) {
@@ -46,6 +47,7 @@ static void make_status(void) {
                 .n_pending = {{3}},
                 .report = &report,
                 .listener = &listener,
+                .tail = &tail,
                 .exporters = &exporter_status_now,
                 .n_exporters = 1,
         };
@@ -72,6 +74,7 @@ START_TEST(says_what_is_where) {
               "\"dropped\":{\"collector_refused\":\"1\",");
         shows("\"logs\":{\"holds\":true,\"accepted\":\"0\"");
         shows("\"name\":\"default\",\"configured\":false,\"holds\":true,\"owed\":\"0\"");
+        shows("\"tail\":{\"readers\":2,\"spans\":\"9\",\"refused\":\"1\",\"cut_off\":\"3\"}");
         shows("\"refused\":{\"malformed\":\"4\",\"journal_full\":\"0\"");
         shows("\"counters\":{\"spans_accepted\":\"10\"");
         shows("\"listener\":{\"clients\":2,\"connections\":\"5\"");
