@@ -2,6 +2,7 @@
 
 #include "daemon/base/error.h"
 #include "lib/cli/command-request.h"
+#include "lib/cli/dot.h"
 #include "lib/cli/table.h"
 #include "lib/cli/text.h"
 
@@ -80,15 +81,33 @@ const Command command_chains = {
 
 /* ---- catena chain ---- */
 
+static int command_chain_write_dot(const Buffer *body) {
+        AnswerChain *answer;
+        int r;
+
+        r = answer_chain_new(&answer, body->data, body->size);
+        if (!r) {
+                r = dot_write(stdout, answer_chain_tree(answer));
+                answer_chain_free(answer);
+        }
+        return r ? command_request_unreadable(r) : COMMAND_EXIT_YES;
+}
+
 static int command_chain_run(const CommandOptions *options, char **words) {
         Buffer body = BUFFER_NULL;
         int status;
 
+        if (options->json && options->dot) {
+                fputs("catena chain: --json and --dot exclude each other\n", stderr);
+                return COMMAND_EXIT_USAGE;
+        }
         status = command_request_chain(&body, options->socket, words[0]);
         if (status)
                 return status;
         if (options->json)
                 fwrite(body.data, 1, body.size, stdout);
+        else if (options->dot)
+                status = command_chain_write_dot(&body);
         else
                 status = command_request_draw(stdout, "", &body);
         buffer_deinit(&body);
@@ -96,6 +115,8 @@ static int command_chain_run(const CommandOptions *options, char **words) {
 }
 
 static const Option command_chain_options[] = {
+        {"--dot", NULL, "write it for Graphviz: catena chain --dot ID | dot -Tsvg", OPTION_FLAG,
+         offsetof(CommandOptions, dot)},
         COMMAND_OPTION_SOCKET,
         COMMAND_OPTION_JSON,
         COMMAND_OPTION_HELP,

@@ -29,6 +29,7 @@ typedef struct CommandOptions {
         const char *name; /* exec: of its span; else of those to be shown */
         OptionsList attributes;
         bool local;
+        bool dot;       /* chain */
         bool delivered; /* flush */
         uint64_t timeout_ns;
         const char *workflow, *session, *service; /* what is to be shown, as below */

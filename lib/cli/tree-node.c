@@ -136,7 +136,6 @@ static void tree_builder_link(TreeBuilder *builder) {
                 if (maker && cause && tree_builder_context(builder, maker) != cause)
                         maker = NULL;
                 node->parent = maker ? maker : cause ? cause : root;
-                node->lacks_cause = node->context->n_causes && !cause;
         }
         for (TreeNode *node = builder->contexts; node < builder->contexts + chain->n_contexts;
              node++)
@@ -178,19 +177,18 @@ static void tree_builder_share_lines(TreeBuilder *builder) {
                 TreeNode *context = span->parent;
 
                 if (context->context && !context->span) {
-                        context->is_hidden = !context->child;
+                        context->shared = context->child ? NULL : span;
                         context->child = span;
                 }
         }
         for (TreeNode *node = root + 1; node < root + builder->nodes->n; node++)
-                if (node->parent->is_hidden && node->parent->child != node)
-                        node->parent = node->parent->child;
+                if (node->parent->shared && node->parent->shared != node)
+                        node->parent = node->parent->shared;
         for (TreeNode *node = builder->contexts; node < builder->contexts + chain->n_contexts;
              node++) {
-                if (node->is_hidden) {
-                        node->child->context = node->context;
-                        node->child->lacks_cause = node->lacks_cause;
-                        node->child->parent = node->parent;
+                if (node->shared) {
+                        node->shared->context = node->context;
+                        node->shared->parent = node->parent;
                 }
                 node->child = NULL;
         }
@@ -213,7 +211,7 @@ static int tree_nodes_sort(TreeNodes *nodes) {
                 sorted[i] = &nodes->nodes[i];
         qsort(sorted + 1, nodes->n - 1, sizeof *sorted, tree_node_compare_times);
         for (size_t i = nodes->n - 1; i; i--)
-                if (!sorted[i]->is_hidden) {
+                if (!sorted[i]->shared) {
                         sorted[i]->next = sorted[i]->parent->child;
                         sorted[i]->parent->child = sorted[i];
                 }
@@ -244,7 +242,8 @@ int tree_nodes_init(TreeNodes *nodes, const TreeChain *chain) {
                 tree_builder_share_lines(&builder);
                 r = tree_nodes_sort(nodes);
         }
-        free(builder.contexts_by_id.nodes);
+        nodes->contexts = builder.contexts_by_id.nodes;
+        nodes->n_contexts = chain->n_contexts;
         free(builder.spans_by_id.nodes);
         if (r)
                 tree_nodes_deinit(nodes);
@@ -253,7 +252,15 @@ int tree_nodes_init(TreeNodes *nodes, const TreeChain *chain) {
 
 void tree_nodes_deinit(TreeNodes *nodes) {
         free(nodes->nodes);
+        free(nodes->contexts);
         *nodes = (TreeNodes){0};
+}
+
+const TreeNode *tree_nodes_context(const TreeNodes *nodes, const char *id) {
+        const TreeIndex index = {nodes->contexts, nodes->n_contexts};
+        const TreeNode *node = tree_index_find(&index, id);
+
+        return node && node->shared ? node->shared : node;
 }
 
 const TreeNode *tree_node_next(const TreeNode *node, size_t *depthp) {

@@ -20,17 +20,20 @@ struct TreeNode {
         TreeNode *parent;                    /* NULL only of the root */
         TreeNode *child;                     /* the earliest */
         TreeNode *next;                      /* sibling */
-        bool lacks_cause;                    /* the context has causes, none of them here */
-        bool is_hidden;                      /* a context that shares its span's line */
+        TreeNode *shared;                    /* of a context: the span whose line it shares */
         bool is_settled;                     /* its ancestors are known to end at the root */
 };
 
 typedef struct TreeNodes {
         TreeNode *nodes; /* [n]; the first is the root, which is not drawn */
         size_t n;
+        TreeNode **contexts; /* [n_contexts], by id */
+        size_t n_contexts;
 } TreeNodes;
 
 int tree_nodes_init(TreeNodes *nodes, const TreeChain *chain);
 void tree_nodes_deinit(TreeNodes *nodes);
+/* The node that stands for the context of that id; NULL: it is not here. */
+const TreeNode *tree_nodes_context(const TreeNodes *nodes, const char *id);
 /* The node drawn after this one; NULL: it was the last. *depthp follows; the root's is 0. */
 const TreeNode *tree_node_next(const TreeNode *node, size_t *depthp);

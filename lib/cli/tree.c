@@ -4,7 +4,7 @@
 
 #include "daemon/base/error.h"
 #include "lib/cli/text.h"
-#include "lib/cli/tree-node.h"
+#include "lib/cli/tree-text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -19,7 +19,6 @@ enum {
         TREE_BAR_MIN = 10,
         TREE_BAR_MAX = 40,
         TREE_GAP = 2,
-        TREE_TAG_MAX = 512,
 };
 
 #define TREE_PLAIN "\033[0m"
@@ -31,6 +30,7 @@ enum {
 typedef struct TreeDrawing {
         FILE *out;
         TreeStyle style;
+        TreeNodes nodes;
         uint64_t start_unix_ns, end_unix_ns;   /* of what is drawn */
         unsigned label, offset, duration, bar; /* columns */
         size_t n_levels;                       /* drawn at most */
@@ -47,68 +47,11 @@ static void tree_repeat(FILE *out, const char *text, size_t n) {
                 fputs(text, out);
 }
 
-/* ---- what a line says ---- */
-
-static uint32_t tree_pid(const TreeNode *node) {
-        if (node->span && node->span->pid)
-                return node->span->pid;
-        return node->context ? node->context->pid : 0;
-}
-
-/* The workflow, if it is not that of the lines above. */
-static const char *tree_workflow(const TreeNode *node) {
-        const char *workflow = node->context ? node->context->workflow_id : NULL;
-
-        if (!workflow)
-                return "";
-        for (const TreeNode *above = node->parent; above; above = above->parent)
-                if (above->context) {
-                        const char *same = above->context->workflow_id;
-
-                        return same && !strcmp(same, workflow) ? "" : workflow;
-                }
-        return workflow;
-}
-
-/* "service[pid] workflow W", whatever of it is known and the lines above do not say. */
-static void tree_tag(char tag[TREE_TAG_MAX], const TreeNode *node, const char *name) {
-        const char *service = node->context ? node->context->service
-                              : node->span  ? node->span->service
-                                            : NULL;
-        const char *workflow = tree_workflow(node);
-        uint32_t number = tree_pid(node);
-        char pid[16] = "";
-
-        if (*name && number == tree_pid(node->parent))
-                service = NULL;
-        else if (number)
-                snprintf(pid, sizeof pid, "[%" PRIu32 "]", number);
-        if (!service || !strcmp(service, name))
-                service = "";
-        snprintf(tag, TREE_TAG_MAX, "%s%s%s%s", service, pid,
-                 *workflow ? *service || *pid ? " workflow " : "workflow " : "", workflow);
-}
-
-static const char *tree_name(const TreeNode *node) {
-        const char *name = node->span         ? node->span->name
-                           : node->checkpoint ? node->checkpoint->name
-                                              : "";
-
-        return name && *name ? name : node->context && !node->span ? "" : "(unnamed)";
-}
-
-static const char *tree_mark(const TreeNode *node) {
-        if (node->checkpoint)
-                return "◇ ";
-        return node->context ? "◆ " : "";
-}
-
 static void tree_times(char *offset, char *duration, const TreeDrawing *drawing,
                        const TreeNode *node) {
         uint64_t after = node->start_unix_ns > drawing->start_unix_ns
                                  ? node->start_unix_ns - drawing->start_unix_ns
                                  : 0;
-        uint64_t end = node->end_unix_ns;
 
         if (after) {
                 *offset = '+';
@@ -116,12 +59,7 @@ static void tree_times(char *offset, char *duration, const TreeDrawing *drawing,
         } else {
                 strcpy(offset, "0");
         }
-        if (node->checkpoint)
-                *duration = '\0';
-        else if (!end)
-                strcpy(duration, "open");
-        else
-                text_duration(duration, end > node->start_unix_ns ? end - node->start_unix_ns : 0);
+        tree_text_duration(duration, node);
 }
 
 /* ---- lines ---- */
@@ -152,8 +90,8 @@ static size_t tree_prefix(const TreeDrawing *drawing, size_t depth, bool below) 
 /* Draws a label, or measures it when there is no `out`. Returns its columns. */
 static size_t tree_label(const TreeDrawing *drawing, const TreeNode *node, size_t depth) {
         bool is_error = node->span && node->span->is_error;
-        const char *name = tree_name(node), *mark = tree_mark(node);
-        char tag[TREE_TAG_MAX] = "";
+        const char *name = tree_text_name(node), *mark = tree_text_mark(node);
+        char tag[TREE_TEXT_MAX] = "";
         size_t used = tree_prefix(drawing, depth, false);
 
         tree_colour(drawing, is_error ? TREE_RED : node->context ? TREE_BOLD : "");
@@ -163,7 +101,7 @@ static size_t tree_label(const TreeDrawing *drawing, const TreeNode *node, size_
         used += text_print(drawing->out, name, drawing->label - used);
         tree_colour(drawing, TREE_PLAIN);
         if (!node->checkpoint)
-                tree_tag(tag, node, name);
+                tree_text_tag(tag, node);
         if (!*tag)
                 return used;
         tree_colour(drawing, TREE_DIM);
@@ -199,7 +137,7 @@ static void tree_bar(const TreeDrawing *drawing, const TreeNode *node) {
 }
 
 static void tree_line(const TreeDrawing *drawing, const TreeNode *node, size_t depth) {
-        char offset[TEXT_DURATION_MAX + 1], duration[TEXT_DURATION_MAX];
+        char offset[TEXT_DURATION_MAX + 1], duration[TREE_TEXT_MAX];
         size_t used = tree_label(drawing, node, depth), width;
 
         tree_times(offset, duration, drawing, node);
@@ -234,14 +172,14 @@ static void tree_note(const TreeDrawing *drawing, const TreeNode *node, size_t d
 /* What a line has no room for: an error's message, and causes that the tree does not show. */
 static void tree_notes(const TreeDrawing *drawing, const TreeNode *node, size_t depth) {
         const TreeSpan *span = node->span;
-        char text[64];
+        char text[TREE_TEXT_MAX];
 
         if (span && span->is_error && span->message && *span->message)
                 tree_note(drawing, node, depth, TREE_RED, span->message);
-        if (node->lacks_cause) {
-                tree_note(drawing, node, depth, TREE_DIM, "its cause is not here");
-        } else if (node->context && node->context->n_causes > 1) {
-                snprintf(text, sizeof text, "has %zu causes", node->context->n_causes);
+        if (!tree_text_has_causes(&drawing->nodes, node))
+                return;
+        for (size_t i = 0; i < node->context->n_causes; i++) {
+                tree_text_cause(text, &drawing->nodes, node, i);
                 tree_note(drawing, node, depth, TREE_DIM, text);
         }
 }
@@ -253,12 +191,12 @@ static unsigned tree_max(unsigned a, size_t b) {
 }
 
 /* The time that the drawn nodes span, and the columns that each part of a line needs. */
-static void tree_measure(TreeDrawing *drawing, const TreeNodes *nodes) {
-        char offset[TEXT_DURATION_MAX + 1], duration[TEXT_DURATION_MAX];
+static void tree_measure(TreeDrawing *drawing) {
+        char offset[TEXT_DURATION_MAX + 1], duration[TREE_TEXT_MAX];
         size_t depth = 0, room;
 
         drawing->start_unix_ns = UINT64_MAX;
-        for (const TreeNode *node = nodes->nodes; (node = tree_node_next(node, &depth));) {
+        for (const TreeNode *node = drawing->nodes.nodes; (node = tree_node_next(node, &depth));) {
                 if (node->start_unix_ns && node->start_unix_ns < drawing->start_unix_ns)
                         drawing->start_unix_ns = node->start_unix_ns;
                 if (node->start_unix_ns > drawing->end_unix_ns)
@@ -268,7 +206,7 @@ static void tree_measure(TreeDrawing *drawing, const TreeNodes *nodes) {
         }
         if (drawing->start_unix_ns > drawing->end_unix_ns)
                 drawing->start_unix_ns = drawing->end_unix_ns;
-        for (const TreeNode *node = nodes->nodes; (node = tree_node_next(node, &depth));) {
+        for (const TreeNode *node = drawing->nodes.nodes; (node = tree_node_next(node, &depth));) {
                 tree_times(offset, duration, drawing, node);
                 drawing->offset = tree_max(drawing->offset, text_print(NULL, offset, SIZE_MAX));
                 drawing->duration =
@@ -280,7 +218,7 @@ static void tree_measure(TreeDrawing *drawing, const TreeNodes *nodes) {
         drawing->n_levels = room / 2 / TREE_INDENT;
         if (drawing->n_levels > TREE_LEVELS_MAX)
                 drawing->n_levels = TREE_LEVELS_MAX;
-        for (const TreeNode *node = nodes->nodes; (node = tree_node_next(node, &depth));) {
+        for (const TreeNode *node = drawing->nodes.nodes; (node = tree_node_next(node, &depth));) {
                 TreeDrawing measure = {.label = (unsigned)room, .n_levels = drawing->n_levels};
 
                 drawing->label = tree_max(drawing->label, tree_label(&measure, node, depth));
@@ -356,23 +294,35 @@ static int tree_head(const TreeDrawing *drawing, const TreeChain *chain) {
         return 0;
 }
 
+static void tree_lines(TreeDrawing *drawing) {
+        size_t depth = 0, n_drawn = 0, n_left = 0;
+
+        for (const TreeNode *node = drawing->nodes.nodes; (node = tree_node_next(node, &depth));) {
+                if (n_drawn == TREE_LINES_MAX) {
+                        n_left++;
+                        continue;
+                }
+                drawing->goes_on[tree_level(drawing, depth)] = node->next;
+                tree_line(drawing, node, depth);
+                tree_notes(drawing, node, depth);
+                n_drawn++;
+        }
+        if (n_left)
+                fprintf(drawing->out, "… %zu more are not drawn\n", n_left);
+}
+
 int tree_draw(FILE *out, const TreeChain *chain, const TreeStyle *style) {
         TreeDrawing drawing = {.style = *style};
-        TreeNodes nodes;
-        size_t depth = 0;
         int r;
 
-        r = tree_nodes_init(&nodes, chain);
+        r = tree_nodes_init(&drawing.nodes, chain);
         if (r)
                 return error_trace(r);
-        tree_measure(&drawing, &nodes);
+        tree_measure(&drawing);
         drawing.out = out;
         r = tree_head(&drawing, chain);
-        for (const TreeNode *node = nodes.nodes; !r && (node = tree_node_next(node, &depth));) {
-                drawing.goes_on[tree_level(&drawing, depth)] = node->next;
-                tree_line(&drawing, node, depth);
-                tree_notes(&drawing, node, depth);
-        }
-        tree_nodes_deinit(&nodes);
+        if (!r)
+                tree_lines(&drawing);
+        tree_nodes_deinit(&drawing.nodes);
         return error_trace(r);
 }

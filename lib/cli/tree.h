@@ -8,15 +8,20 @@
  * (◇) under their context, siblings in the order of time. A context with one outermost span shares
  * its line. A child context hangs under the very span that made it, where that is known. Missing
  * causes and parents make roots; where causes or parents go round in a circle, its earliest member
- * does. A line names its process where that is another than the line's above it.
+ * does. A line names its process where that is another than the line's above it. Causes that the
+ * place of a context does not show stand below it: all of several, one that is not here, one that
+ * it goes round to.
  *
- * Borrows: the chain.  I/O: only to `out`.  Clock: none; times are relative to the chain's start.
+ * Borrows: the chain.  I/O: only to `out`.  Bound: TREE_LINES_MAX contexts, spans and checkpoints;
+ * what is left out is counted.  Clock: none; times are relative to the chain's start.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+
+enum { TREE_LINES_MAX = 50000 };
 
 typedef struct TreeCheckpoint {
         const char *name;

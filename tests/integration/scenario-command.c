@@ -115,6 +115,11 @@ START_TEST(questions_are_answered) {
                          0);
         prints("◆ job  sh[");
         prints("open");
+        ck_assert_int_eq(shell("$C exec --local --name job -- sh -c '$C flush;"
+                               "$C chain --dot $(echo $TRACEPARENT | cut -d- -f3)'"),
+                         0);
+        prints("digraph chain {\n");
+        prints("[label=\"job\\nsh[");
         ck_assert_int_eq(shell("$C exec --local -- sh -c '$C chain no-such-chain'"), 1);
         prints("catena: no chain has that id in it\n");
 }

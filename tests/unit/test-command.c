@@ -80,6 +80,7 @@ START_TEST(bad_usage_is_told) {
                 {"$C exec --", "catena exec: PROGRAM is missing\n"},
                 {"$C exec --attr colour true", "catena exec: --attr is followed by KEY=VALUE\n"},
                 {"$C flush --timeout 5", "catena flush: --timeout 5 is no time"},
+                {"$C chain --dot --json x", "catena chain: --json and --dot exclude each other\n"},
                 {"$C chains --limit few", "catena chains: --limit few is no number\n"},
                 {"$C chains --runing",
                  "catena chains: unknown option --runing; did you mean --running?\n"},
