@@ -7,6 +7,15 @@
 #include "lib/cli/text.h"
 
 #include <inttypes.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+        COMMAND_STATUS_WATCH_S = 1,
+        COMMAND_STATUS_SCREEN = 64 * 1024, /* bytes */
+};
+
+#define COMMAND_STATUS_CLEAR "\033[H\033[2J"
 
 static const uint64_t command_status_timeout_ns = 10000000000;
 
@@ -149,13 +158,12 @@ static int command_status_print(const AnswerStatus *status) {
         return error_trace(r);
 }
 
-static int command_status_run(const CommandOptions *options, char **words) {
+static int command_status_once(const CommandOptions *options) {
         Buffer body = BUFFER_NULL;
         AnswerStatus status;
         bool is_unhealthy;
         int exit_status, r;
 
-        (void)words;
         exit_status = command_request(&body, options->socket, "GET", "/v1/status",
                                       command_status_timeout_ns);
         if (exit_status)
@@ -165,6 +173,8 @@ static int command_status_run(const CommandOptions *options, char **words) {
                 buffer_deinit(&body);
                 return command_request_unreadable(r);
         }
+        if (options->watch && isatty(STDOUT_FILENO))
+                fputs(COMMAND_STATUS_CLEAR, stdout);
         if (options->json)
                 fwrite(body.data, 1, body.size, stdout);
         else
@@ -177,7 +187,28 @@ static int command_status_run(const CommandOptions *options, char **words) {
         return is_unhealthy ? COMMAND_EXIT_NO : COMMAND_EXIT_YES;
 }
 
+static int command_status_run(const CommandOptions *options, char **words) {
+        const struct timespec pause = {.tv_sec = COMMAND_STATUS_WATCH_S};
+        int status;
+
+        (void)words;
+        if (!options->watch)
+                return command_status_once(options);
+        setvbuf(stdout, NULL, _IOFBF, COMMAND_STATUS_SCREEN); /* each is written at once */
+        do {
+                status = command_status_once(options);
+                if (!options->json)
+                        putchar('\n');
+                if (fflush(stdout))
+                        return COMMAND_EXIT_NO;
+        } while ((status == COMMAND_EXIT_YES || status == COMMAND_EXIT_NO) &&
+                 !nanosleep(&pause, NULL));
+        return status;
+}
+
 static const Option command_status_options[] = {
+        {"--watch", NULL, "print it again every second", OPTION_FLAG,
+         offsetof(CommandOptions, watch)},
         COMMAND_OPTION_SOCKET,
         COMMAND_OPTION_JSON,
         COMMAND_OPTION_HELP,

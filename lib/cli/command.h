@@ -30,6 +30,7 @@ typedef struct CommandOptions {
         OptionsList attributes;
         bool local;
         bool dot;       /* chain */
+        bool watch;     /* status */
         bool delivered; /* flush */
         uint64_t timeout_ns;
         const char *workflow, *session, *service; /* what is to be shown, as below */

@@ -15,7 +15,6 @@ typedef struct DotGraph {
         FILE *out;
         TreeNodes nodes;
         bool *is_drawn; /* [nodes.n] */
-        size_t n_drawn, n_left;
 } DotGraph;
 
 /*
@@ -89,7 +88,6 @@ static int dot_node(DotGraph *graph, const TreeNode *node) {
                 fprintf(graph->out, "  n%zu -> n%zu%s;\n", dot_number(graph, node->parent), number,
                         node->checkpoint ? " [arrowhead=none]" : "");
         graph->is_drawn[number] = true;
-        graph->n_drawn++;
         return error_trace(r);
 }
 
@@ -133,29 +131,24 @@ static int dot_body(DotGraph *graph) {
         int r = 0;
 
         for (const TreeNode *node = graph->nodes.nodes;
-             !r && (node = tree_node_next(node, &depth));) {
-                if (graph->n_drawn < DOT_NODES_MAX)
-                        r = dot_node(graph, node);
-                else
-                        graph->n_left++;
-        }
+             !r && (node = tree_node_next(node, &depth));)
+                r = dot_node(graph, node);
         for (const TreeNode *node = graph->nodes.nodes;
              !r && (node = tree_node_next(node, &depth));)
                 if (node->context && graph->is_drawn[dot_number(graph, node)])
                         r = dot_causes(graph, node);
-        if (graph->n_left)
-                fprintf(graph->out, "  left [label=\"%zu more are not drawn\", shape=plaintext];\n",
-                        graph->n_left);
         return error_trace(r);
 }
 
 int dot_write(FILE *out, const TreeChain *chain) {
         DotGraph graph = {.out = out};
+        size_t n_left;
         int r;
 
         r = tree_nodes_init(&graph.nodes, chain);
         if (r)
                 return error_trace(r);
+        n_left = tree_nodes_cut(&graph.nodes, DOT_NODES_MAX);
         graph.is_drawn = calloc(graph.nodes.n, sizeof *graph.is_drawn);
         if (!graph.is_drawn)
                 r = error_origin(-ENOMEM);
@@ -167,6 +160,9 @@ int dot_write(FILE *out, const TreeChain *chain) {
         fputs("\";\n", out);
         if (!r)
                 r = dot_body(&graph);
+        if (n_left)
+                fprintf(out, "  left [label=\"%zu more are not drawn\", shape=plaintext];\n",
+                        n_left);
         fputs("}\n", out);
         free(graph.is_drawn);
         tree_nodes_deinit(&graph.nodes);

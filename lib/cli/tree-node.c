@@ -274,3 +274,18 @@ const TreeNode *tree_node_next(const TreeNode *node, size_t *depthp) {
         }
         return node->next;
 }
+
+size_t tree_nodes_cut(TreeNodes *nodes, size_t max) {
+        const TreeNode *node = nodes->nodes, *last = node;
+        size_t depth = 0, n = 0;
+
+        while ((node = tree_node_next(node, &depth)))
+                if (n++ < max)
+                        last = node;
+        if (n <= max)
+                return 0;
+        nodes->nodes[last - nodes->nodes].child = NULL;
+        for (TreeNode *at = &nodes->nodes[last - nodes->nodes]; at; at = at->parent)
+                at->next = NULL;
+        return n - max;
+}

@@ -33,6 +33,8 @@ typedef struct TreeNodes {
 
 int tree_nodes_init(TreeNodes *nodes, const TreeChain *chain);
 void tree_nodes_deinit(TreeNodes *nodes);
+/* Keeps the first `max` that are drawn; returns how many others there are. */
+size_t tree_nodes_cut(TreeNodes *nodes, size_t max);
 /* The node that stands for the context of that id; NULL: it is not here. */
 const TreeNode *tree_nodes_context(const TreeNodes *nodes, const char *id);
 /* The node drawn after this one; NULL: it was the last. *depthp follows; the root's is 0. */

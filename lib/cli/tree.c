@@ -295,34 +295,31 @@ static int tree_head(const TreeDrawing *drawing, const TreeChain *chain) {
 }
 
 static void tree_lines(TreeDrawing *drawing) {
-        size_t depth = 0, n_drawn = 0, n_left = 0;
+        size_t depth = 0;
 
         for (const TreeNode *node = drawing->nodes.nodes; (node = tree_node_next(node, &depth));) {
-                if (n_drawn == TREE_LINES_MAX) {
-                        n_left++;
-                        continue;
-                }
                 drawing->goes_on[tree_level(drawing, depth)] = node->next;
                 tree_line(drawing, node, depth);
                 tree_notes(drawing, node, depth);
-                n_drawn++;
         }
-        if (n_left)
-                fprintf(drawing->out, "… %zu more are not drawn\n", n_left);
 }
 
 int tree_draw(FILE *out, const TreeChain *chain, const TreeStyle *style) {
         TreeDrawing drawing = {.style = *style};
+        size_t n_left;
         int r;
 
         r = tree_nodes_init(&drawing.nodes, chain);
         if (r)
                 return error_trace(r);
+        n_left = tree_nodes_cut(&drawing.nodes, TREE_LINES_MAX);
         tree_measure(&drawing);
         drawing.out = out;
         r = tree_head(&drawing, chain);
         if (!r)
                 tree_lines(&drawing);
+        if (n_left)
+                fprintf(out, "… %zu more are not drawn\n", n_left);
         tree_nodes_deinit(&drawing.nodes);
         return error_trace(r);
 }

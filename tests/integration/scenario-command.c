@@ -107,6 +107,10 @@ START_TEST(questions_are_answered) {
         prints("spans     2 accepted: ");
         prints(" 1 open, ");
         prints("CLIENT");
+        ck_assert_int_eq(shell("$C exec --local -- sh -c '$C status --watch --json | head -n 2'"
+                               " 2>/dev/null | grep -c conservation"),
+                         0);
+        prints("2\n");
         ck_assert_int_eq(shell("$C exec --local --name job -- sh -c '$C chains'"), 0);
         prints("CHAIN");
         prints("  running  ");
