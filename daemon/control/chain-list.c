@@ -7,6 +7,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+enum { CHAIN_LIST_ERROR = 2 }; /* a status, as in OTLP */
+
+/* ---- chains ---- */
 
 typedef struct ChainListItem {
         const Chain *chain;
@@ -74,5 +79,68 @@ int chain_list(Buffer *out, const Chains *chains, const Query *query, uint64_t n
         for (size_t i = 0; !r && i < n && i < query->limit; i++)
                 r = chain_view_line(out, items[i].chain);
         free(items);
+        return error_trace(r);
+}
+
+/* ---- spans that have ended ---- */
+
+typedef struct ChainListSpans {
+        const ChainSpan **spans; /* [n], of n_allocated */
+        size_t n, n_allocated;
+} ChainListSpans;
+
+static int chain_list_add_span(ChainListSpans *list, const ChainSpan *span) {
+        size_t n = list->n_allocated ? 2 * list->n_allocated : 64;
+        const ChainSpan **spans = list->spans;
+
+        if (list->n == list->n_allocated) {
+                spans = realloc(spans, n * sizeof *spans);
+                if (!spans)
+                        return error_origin(-ENOMEM);
+                list->spans = spans;
+                list->n_allocated = n;
+        }
+        spans[list->n++] = span;
+        return 0;
+}
+
+static bool chain_list_wants_span(const ChainSpan *span, const Query *query, uint64_t now_unix_ns) {
+        const QuerySpan asked = {
+                .name = {span->name, span->name ? strlen(span->name) : 0},
+                .service = span->service,
+                .is_error = span->status_code == CHAIN_LIST_ERROR,
+                .start_unix_ns = span->start_unix_ns,
+                .end_unix_ns = span->end_unix_ns,
+        };
+
+        return span->end_unix_ns && query_wants_time(query, span->end_unix_ns, now_unix_ns) &&
+               query_wants_span(query, &asked, 0);
+}
+
+static int chain_list_compare_ends(const void *left, const void *right) {
+        const ChainSpan *a = *(const ChainSpan *const *)left;
+        const ChainSpan *b = *(const ChainSpan *const *)right;
+
+        return a->end_unix_ns < b->end_unix_ns ? -1 : a->end_unix_ns > b->end_unix_ns;
+}
+
+int chain_list_ended(Buffer *out, const Chains *chains, const Query *query, uint64_t now_unix_ns) {
+        ChainListSpans list = {0};
+        int r = 0;
+
+        for (const Chain *chain = chains_newest(chains); chain;
+             chain = chains_before(chains, chain))
+                list_for_each (link, &chain->spans) {
+                        const ChainSpan *span = list_entry(link, ChainSpan, link);
+
+                        if (!r && chain_list_wants_span(span, query, now_unix_ns))
+                                r = chain_list_add_span(&list, span);
+                }
+        if (list.n)
+                qsort(list.spans, list.n, sizeof *list.spans, chain_list_compare_ends);
+        for (size_t i = list.n > CHAIN_LIST_ENDED_MAX ? list.n - CHAIN_LIST_ENDED_MAX : 0;
+             !r && i < list.n; i++)
+                r = chain_view_span(out, list.spans[i]);
+        free(list.spans);
         return error_trace(r);
 }

@@ -83,8 +83,7 @@ static void chain_view_attributes(Render *render, const ChainSpan *span) {
         render_close(render);
 }
 
-static void chain_view_span(Render *render, const ChainSpan *span) {
-        render_open_object(render, NULL);
+static void chain_view_span_members(Render *render, const ChainSpan *span) {
         render_hex(render, "traceId", span->trace_id, ID_TRACE_SIZE);
         render_hex(render, "spanId", span->span_id, ID_SPAN_SIZE);
         if (!id_is_zero(span->parent_span_id, ID_SPAN_SIZE))
@@ -104,7 +103,14 @@ static void chain_view_span(Render *render, const ChainSpan *span) {
         render_text(render, "exception", span->exception);
         render_text(render, "service", span->service);
         render_number(render, "pid", span->pid);
-        render_close(render);
+}
+
+int chain_view_span(Buffer *out, const ChainSpan *span) {
+        Render render;
+
+        render_init(&render);
+        chain_view_span_members(&render, span);
+        return error_trace(render_finish(&render, out));
 }
 
 int chain_view_line(Buffer *out, const Chain *chain) {
@@ -128,8 +134,11 @@ int chain_view_whole(Buffer *out, const Chain *chain) {
                 chain_view_context(&render, list_entry(link, ChainContext, link));
         render_close(&render);
         render_open_array(&render, "spans");
-        list_for_each (link, &chain->spans)
-                chain_view_span(&render, list_entry(link, ChainSpan, link));
+        list_for_each (link, &chain->spans) {
+                render_open_object(&render, NULL);
+                chain_view_span_members(&render, list_entry(link, ChainSpan, link));
+                render_close(&render);
+        }
         render_close(&render);
         render_close(&render);
         return error_trace(render_finish(&render, out));

@@ -250,6 +250,8 @@ static int control_connection_start_tail(ControlConnection *connection,
                 r = routes_error(&refusal, 503, "there are as many readers as there may be");
         else
                 r = http_server_write_chunks_head(&connection->out, &head);
+        if (!r && !refusal.status)
+                r = http_server_write_chunk(&connection->out, answer->body.data, answer->body.size);
         if (r)
                 return error_trace(r);
         if (refusal.status)
@@ -282,10 +284,11 @@ static int control_connection_request(ControlConnection *connection) {
                 r = routes_error(&answer, 503, "too much is waiting for slow readers");
         else
                 r = routes_answer(&answer, &control->options, request, control_now_unix_ns());
-        if (!r && answer.tail)
-                return error_trace(control_connection_start_tail(connection, &answer));
         if (r || !answer.flush) {
-                r = r ? r : control_connection_answer(connection, &answer);
+                if (!r && answer.tail)
+                        r = control_connection_start_tail(connection, &answer);
+                else if (!r)
+                        r = control_connection_answer(connection, &answer);
                 buffer_deinit(&answer.body);
                 return error_trace(r);
         }

@@ -10,7 +10,8 @@
  *   GET  /v1/chains           recent chains, newest first, one JSON object a line
  *   GET  /v1/chains/ID        one chain, by any id that is in it
  *   GET  /v1/spans?open       open spans, longest first, one a line
- *   GET  /v1/tail             a stream: spans as they end, one a line, until either side hangs up
+ *   GET  /v1/tail             a stream: spans as they end, one a line, until either side hangs up;
+ *                             with since=5m first those that ended since
  *   POST /v1/flush            ?level=journaled|delivered&timeout_ms=N: waits, then says the level
  *
  * Lists and stream are narrowed by ?service=S&errors&min=100ms, lists by since=5m&limit=N;

@@ -125,7 +125,10 @@ static int routes_tail(RoutesAnswer *answer, const RoutesQuestion *question) {
         answer->content_type = ROUTES_LINES;
         answer->tail = true;
         answer->query = question->query;
-        return 0;
+        if (!question->query.since_ns)
+                return 0;
+        return error_trace(chain_list_ended(&answer->body, question->sources->chains,
+                                            &question->query, question->now_unix_ns));
 }
 
 static int routes_flush(RoutesAnswer *answer, const RoutesQuestion *question) {
@@ -160,7 +163,8 @@ static const Route routes[] = {
          QUERY_OPEN | QUERY_SERVICE | QUERY_NAME | QUERY_ERRORS | QUERY_MIN | QUERY_SINCE |
                  QUERY_LIMIT,
          ROUTES_SPANS_DEFAULT},
-        {"GET", "/v1/tail", routes_tail, QUERY_SERVICE | QUERY_NAME | QUERY_ERRORS | QUERY_MIN, 0},
+        {"GET", "/v1/tail", routes_tail,
+         QUERY_SERVICE | QUERY_NAME | QUERY_ERRORS | QUERY_MIN | QUERY_SINCE, 0},
         {"POST", "/v1/flush", routes_flush, QUERY_LEVEL | QUERY_TIMEOUT_MS, 0},
 };
 

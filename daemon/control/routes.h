@@ -23,7 +23,7 @@ typedef struct RoutesAnswer {
         bool delivered;
         uint64_t timeout_ms;
 
-        bool tail; /* the answer is a stream of what the query wants */
+        bool tail; /* behind the body, the answer is a stream of what the query wants */
         Query query;
 } RoutesAnswer;
 

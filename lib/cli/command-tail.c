@@ -94,6 +94,8 @@ static int command_tail_run(const CommandOptions *options, char **words) {
 }
 
 static const Option command_tail_options[] = {
+        {"--since", "TIME", "first what has ended since: 30s, 5m, 1h", OPTION_DURATION,
+         offsetof(CommandOptions, since_ns)},
         COMMAND_OPTION_ERRORS,
         COMMAND_OPTION_MIN,
         COMMAND_OPTION_SERVICE,

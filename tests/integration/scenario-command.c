@@ -159,6 +159,11 @@ START_TEST(spans_are_printed_as_they_end) {
         prints("✗ one: exit status 1\n");
         prints("✗ false: exit status 1\n");
         ck_assert_int_eq(shell("$C exec --local --name job -- sh -c '"
+                               "$C exec true; $C flush; $C tail --since 1h --limit 1'"),
+                         0);
+        prints("  true[");
+        prints("  true\n");
+        ck_assert_int_eq(shell("$C exec --local --name job -- sh -c '"
                                "$C tail --limit 1 --json --name true & "
                                "until $C status --json | grep -q \"readers\\\":1\"; do :; done; "
                                "$C exec true; wait' 2>/dev/null"),

@@ -115,6 +115,31 @@ START_TEST(by_workflow_session_and_service) {
 }
 END_TEST
 
+static void ended(const char *expected, Query query) {
+        Buffer out = BUFFER_NULL;
+        char ids[8] = "";
+        const char *at;
+
+        ck_assert_int_eq(chain_list_ended(&out, chains, &query, NOW), 0);
+        ck_assert_int_eq(buffer_append(&out, "", 1), 0);
+        for (at = (char *)out.data; (at = strstr(at, "{\"v\":1,\"traceId\":")); at++)
+                strncat(ids, strstr(at, "\"spanId\":\"0") + 11, 1);
+        buffer_deinit(&out);
+        ck_assert_str_eq(ids, expected);
+}
+
+START_TEST(ended_spans_in_their_order) {
+        ended("1245", (Query){0});
+        ended("45", (Query){.since_ns = 500});
+        ended("5", (Query){.since_ns = 385});
+        ended("2", (Query){.errors = true});
+        ended("5", (Query){.service = "bank"});
+        ended("124", (Query){.service = "shop", .name = "pay"});
+        ended("12", (Query){.min_ns = 500});
+        ended("", (Query){.name = "none"});
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("chain-list");
         TCase *tcase = tcase_create("chain-list");
@@ -124,6 +149,7 @@ int main(void) {
         tcase_add_test(tcase, the_slowest_come_first_if_asked);
         tcase_add_test(tcase, failed_running_long_and_recent_ones);
         tcase_add_test(tcase, by_workflow_session_and_service);
+        tcase_add_test(tcase, ended_spans_in_their_order);
         suite_add_tcase(suite, tcase);
         return unit_run(suite);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 static Script script;
@@ -334,10 +335,22 @@ START_TEST(a_tail_tells_spans_as_they_end) {
 }
 END_TEST
 
+START_TEST(a_tail_may_begin_in_the_past) {
+        int fd;
+
+        script.now = (uint64_t)time(NULL) * 1000000000;
+        tell_a_story();
+        fd = tail("?since=1h&name=second");
+        hear_of(fd, "}\n\r\n");
+        holds("\"spanId\":\"2200000000000000\"");
+        close(fd);
+}
+END_TEST
+
 START_TEST(a_tail_is_refused_what_it_cannot_have) {
         int fds[TAIL_READERS_MAX + 1], old = dial();
 
-        answers("GET", "/v1/tail?since=5m", 400, "allowed: service, name, errors, min");
+        answers("GET", "/v1/tail?limit=5", 400, "allowed: service, name, errors, min, since");
         answers("POST", "/v1/tail", 405, "error");
         say(old, "GET /v1/tail HTTP/1.0\r\n\r\n");
         hear(old, true);
@@ -531,6 +544,7 @@ int main(void) {
         tcase_add_test(tcase, what_is_sealed_later_does_not_hold_up_a_flush);
         tcase_add_test(tcase, whoever_hangs_up_while_a_flush_waits_is_forgotten);
         tcase_add_test(tcase, a_tail_tells_spans_as_they_end);
+        tcase_add_test(tcase, a_tail_may_begin_in_the_past);
         tcase_add_test(tcase, a_tail_is_refused_what_it_cannot_have);
         tcase_add_test(tcase, a_slow_reader_of_the_tail_is_cut_off);
         tcase_add_test(tcase, what_cannot_be_asked_gets_an_error);
