@@ -2,41 +2,6 @@
 
 #include "proto/record.h"
 
-#include <endian.h>
-#include <string.h>
-
-static uint16_t record_read16(const uint8_t *data) {
-        uint16_t value;
-
-        memcpy(&value, data, sizeof value);
-        return le16toh(value);
-}
-
-static uint32_t record_read32(const uint8_t *data) {
-        uint32_t value;
-
-        memcpy(&value, data, sizeof value);
-        return le32toh(value);
-}
-
-static uint64_t record_read64(const uint8_t *data) {
-        uint64_t value;
-
-        memcpy(&value, data, sizeof value);
-        return le64toh(value);
-}
-
-RecordHeader record_header_read(const uint8_t *data) {
-        return (RecordHeader){
-                .size = record_read32(data),
-                .type = record_read16(data + 4),
-                .flags = record_read16(data + 6),
-                .context = record_read32(data + 8),
-                .scope = record_read32(data + 12),
-                .id = record_read64(data + 16),
-        };
-}
-
 /* Those that a client may send: what is left out comes from the daemon. */
 static bool record_type_is_clients(uint16_t type) {
         switch (type) {

@@ -109,10 +109,28 @@ static inline size_t record_stride(size_t size) {
         return (size + RECORD_ALIGNMENT - 1) & ~(size_t)(RECORD_ALIGNMENT - 1);
 }
 
-/* `data` holds 24 bytes; alignment does not matter. */
-RecordHeader record_header_read(const uint8_t *data);
+/*
+ * `data` holds 24 bytes; alignment does not matter. Here and below word by word: processors stall
+ * where what was written in halves is read as a whole.
+ */
+static inline RecordHeader record_header_read(const uint8_t *data) {
+        uint64_t kind, place, id;
 
-/* Word by word: processors stall where what was written in halves is read as a whole. */
+        memcpy(&kind, data, sizeof kind);
+        memcpy(&place, data + 8, sizeof place);
+        memcpy(&id, data + 16, sizeof id);
+        kind = le64toh(kind);
+        place = le64toh(place);
+        return (RecordHeader){
+                .size = (uint32_t)kind,
+                .type = (uint16_t)(kind >> 32),
+                .flags = (uint16_t)(kind >> 48),
+                .context = (uint32_t)place,
+                .scope = (uint32_t)(place >> 32),
+                .id = le64toh(id),
+        };
+}
+
 static inline void record_header_write(uint8_t *data, const RecordHeader *header) {
         uint64_t kind = htole64((uint64_t)header->flags << 48 | (uint64_t)header->type << 32 |
                                 header->size);

@@ -275,7 +275,7 @@ static void exporter_take_batch(Exporter *exporter) {
         if (!exporter->batch)
                 return;
         exporter->turn = exporter->batch->signal + 1;
-        exporter->cursor = (BatchCursor){.after = NULL};
+        exporter->cursor = (BatchCursor){.next = 0};
         exporter->outcome = (BatchOutcome){.n_delivered = 0};
 }
 

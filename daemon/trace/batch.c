@@ -20,6 +20,8 @@ enum {
         SCOPE_OBJECTS = 2,
 };
 
+enum { BATCH_AHEAD = 4 }; /* objects that are fetched before it is their turn */
+
 /* A tag of one byte and the longest length, for each message that an object may stand in. */
 enum { BATCH_FRAME_MAX = 4 * 6 };
 
@@ -130,19 +132,19 @@ static int batch_compare(const void *ap, const void *bp) {
 
 /* Takes objects from the cursor on until the request is full. */
 static int batch_collect(BatchEncoder *encoder, const Batch *batch, BatchCursor *cursor) {
-        const List *link = cursor->after ? cursor->after : &batch->objects;
         const Object *before = NULL;
         size_t size = 0, scope_size = 0;
         int r;
 
-        r = batch_encoder_begin(encoder, batch->n_objects + 1);
+        r = batch_encoder_begin(encoder, batch->n_objects - cursor->next + 1);
         if (r)
                 return error_trace(r);
-        for (link = link->next; link != &batch->objects; link = link->next) {
+        for (; cursor->next < batch->n_objects; cursor->next++) {
                 BatchItem *item = &encoder->items[encoder->n_items];
-                Object *object = list_entry(link, Object, link);
+                Object *object = batch->objects[cursor->next];
 
-                object_prefetch(list_entry(link->next, Object, link));
+                if (cursor->next + BATCH_AHEAD < batch->n_objects)
+                        object_prefetch(batch->objects[cursor->next + BATCH_AHEAD]);
                 *item = (BatchItem){.object = object, .order = encoder->n_items};
                 r = batch_item_size(encoder, item);
                 if (r)
@@ -160,7 +162,6 @@ static int batch_collect(BatchEncoder *encoder, const Batch *batch, BatchCursor 
                         encoder->in_order = false;
                 before = object;
                 encoder->n_items++;
-                cursor->after = link;
         }
         cursor->done = true;
         return 0;

@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+typedef struct Object Object;
+
 typedef enum BatchSignal {
         BATCH_TRACES,
         BATCH_LOGS,
@@ -55,10 +57,10 @@ typedef struct Batch {
         uint32_t owing;   /* bit i: exporter i of the recorder owes an answer */
         bool sealed;      /* its BATCH record has been read */
         bool answered;    /* … while it had not, in a replay */
-        size_t n_objects; /* spans or logs */
+        Object **objects; /* [n_objects], spans or logs, in the order in which they closed */
+        size_t n_objects, n_allocated;
         size_t n_bytes;   /* of their pieces in the journal */
         SessionHold hold; /* of its BATCH record */
-        List objects;     /* Object.link, in the order in which they closed */
         List link;        /* recorder.signals[].sealed, by number */
 } Batch;
 
@@ -70,8 +72,8 @@ BatchEncoder *batch_encoder_free(BatchEncoder *encoder);
 
 /* Where the next request of a batch begins; all zero: at its first object. */
 typedef struct BatchCursor {
-        const List *after; /* the last object encoded */
-        bool done;         /* it was the batch's last */
+        size_t next; /* object to be encoded */
+        bool done;   /* there is none */
 } BatchCursor;
 
 /*

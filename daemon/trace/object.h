@@ -44,7 +44,7 @@ int fragments_add(Fragments *fragments, Session *session, const Fragment *fragme
 /* Whether one of them lies in [first, end). */
 bool fragments_touch(const Fragments *fragments, JournalPosition first, JournalPosition end);
 
-typedef struct Object {
+struct Object {
         BatchSignal signal;
         bool rebuild; /* its pieces conflict: they cannot be joined by copying */
         uint32_t scope;
@@ -53,8 +53,8 @@ typedef struct Object {
         Batch *batch;             /* once it is closed */
         JournalPosition identity; /* of a log: where it was first written */
         Fragments fragments;
-        List link; /* session.open or batch.objects */
-} Object;
+        List link; /* of a span: session.open */
+};
 
 /* Has the processor fetch what a walk over a list will look at next. */
 static inline void object_prefetch(const Object *object) {

@@ -23,6 +23,7 @@ void recorder_drop_orphan(Recorder *recorder, Span *span) {
 
 void recorder_leave_open(Recorder *recorder, Span *span) {
         list_unlink(&span->pending_link);
+        list_unlink(&span->object.link);
         recorder->n_open--;
         recorder->open_bytes -= span->object.fragments.n_bytes;
         span->object.session->n_open--;
@@ -96,8 +97,7 @@ int recorder_close_span(Recorder *recorder, Span *span, uint64_t end_unix_ns,
                 return error_trace(r);
         recorder_leave_open(recorder, span);
         chains_span_end(recorder->chains, &span->chain, end_unix_ns, end_reason);
-        recorder_close_object(recorder, object, time_unix_ns);
-        return 0;
+        return error_trace(recorder_close_object(recorder, object, time_unix_ns));
 }
 
 int recorder_start_span(Recorder *recorder, Span *span, const RecorderRecord *record,
@@ -256,7 +256,6 @@ int recorder_log_new(Recorder *recorder, Session *session, Object **logp,
         log->rebuild = summary->repeated_key || summary->repeated_field || summary->unknown ||
                        summary->n_attributes > session->limits.log_attributes ||
                        summary->longest_value_bytes > session->limits.log_value_length;
-        list_init(&log->link);
         fragments_init(&log->fragments);
         session_charge(session, sizeof *log);
         recorder->n_objects++;
@@ -277,8 +276,7 @@ static int recorder_read_log(Recorder *recorder, Session *session, const Recorde
         if (r)
                 return error_trace(r);
         recorder->counters.logs_accepted++;
-        recorder_close_object(recorder, log, record->time_unix_ns);
-        return 0;
+        return error_trace(recorder_close_object(recorder, log, record->time_unix_ns));
 }
 
 static int recorder_read_context(Recorder *recorder, Session *session,

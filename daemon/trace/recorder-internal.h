@@ -183,11 +183,12 @@ void recorder_dropped(Recorder *recorder, const char *name);
 
 int recorder_batch_new(Batch **batchp, BatchSignal signal, uint64_t number);
 Batch *recorder_batch_free(Batch *batch);
-void recorder_batch_add(Batch *batch, Object *object);
+int recorder_batch_add(Batch *batch, Object *object);
+int recorder_batch_move(Batch *to, Batch *from);
 /* The batch of that number, where what closes as its SNAPSHOT says belongs; made if need be. */
 int recorder_batch_numbered(Recorder *recorder, Batch **batchp, BatchSignal kind, uint64_t number);
 /* Something is closed: it joins the open batch. */
-void recorder_close_object(Recorder *recorder, Object *object, uint64_t time_unix_ns);
+int recorder_close_object(Recorder *recorder, Object *object, uint64_t time_unix_ns);
 /* Every exporter has answered: the batch and all in it is gone. */
 void recorder_finish_batch(Recorder *recorder, Batch *batch);
 /* The same, uncounted. */

@@ -237,14 +237,16 @@ static int replay_open_batches(Recorder *recorder) {
                 RecorderSignal *signal = &recorder->signals[kind];
                 uint64_t number = signal->open->number;
                 Batch *placed;
+                int r;
 
                 if (!number)
                         number = signal->open_number ? signal->open_number : 1;
                 placed = map_find(&signal->batches, number);
                 if (placed && !placed->sealed) {
-                        list_for_each_safe (link, &placed->objects)
-                                recorder_batch_add(signal->open, list_entry(link, Object, link));
                         signal->n_sealed -= placed->n_objects;
+                        r = recorder_batch_move(signal->open, placed);
+                        if (r)
+                                return error_trace(r);
                         map_remove(&signal->batches, number);
                         recorder_batch_free(placed);
                 }

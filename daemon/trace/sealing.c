@@ -8,6 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+        SEALING_OBJECTS_MIN = 64, /* that a batch has room for, once it has any */
+        SEALING_AHEAD = 4,        /* objects that are fetched before it is their turn */
+};
+
 /* ---- batches ---- */
 
 int recorder_batch_new(Batch **batchp, BatchSignal signal, uint64_t number) {
@@ -17,7 +22,6 @@ int recorder_batch_new(Batch **batchp, BatchSignal signal, uint64_t number) {
                 return error_origin(-ENOMEM);
         batch->signal = signal;
         batch->number = number;
-        list_init(&batch->objects);
         list_init(&batch->link);
         *batchp = batch;
         return 0;
@@ -26,18 +30,36 @@ int recorder_batch_new(Batch **batchp, BatchSignal signal, uint64_t number) {
 Batch *recorder_batch_free(Batch *batch) {
         if (!batch)
                 return NULL;
-        assert(list_is_empty(&batch->objects));
         list_unlink(&batch->link);
+        free(batch->objects);
         free(batch);
         return NULL;
 }
 
-void recorder_batch_add(Batch *batch, Object *object) {
-        list_unlink(&object->link);
-        list_append(&batch->objects, &object->link);
-        object->batch = batch;
-        batch->n_objects++;
+int recorder_batch_add(Batch *batch, Object *object) {
+        if (batch->n_objects == batch->n_allocated) {
+                size_t n = batch->n_allocated ? batch->n_allocated * 2 : SEALING_OBJECTS_MIN;
+                Object **objects = realloc(batch->objects, n * sizeof *objects);
+
+                if (!objects)
+                        return error_origin(-ENOMEM);
+                batch->objects = objects;
+                batch->n_allocated = n;
+        }
+        batch->objects[batch->n_objects++] = object;
         batch->n_bytes += object->fragments.n_bytes;
+        object->batch = batch;
+        return 0;
+}
+
+/* What is in one batch joins another. */
+int recorder_batch_move(Batch *to, Batch *from) {
+        int r = 0;
+
+        for (size_t i = 0; i < from->n_objects && !r; i++)
+                r = recorder_batch_add(to, from->objects[i]);
+        from->n_objects = from->n_bytes = 0;
+        return error_trace(r);
 }
 
 static void recorder_free_log(Object *log) {
@@ -45,7 +67,6 @@ static void recorder_free_log(Object *log) {
         Context *context = log->context;
 
         fragments_deinit(&log->fragments, session);
-        list_unlink(&log->link);
         session_discharge(session, sizeof *log);
         if (context) {
                 context->n_objects--;
@@ -57,12 +78,12 @@ static void recorder_free_log(Object *log) {
 void recorder_drop_batch(Recorder *recorder, Batch *batch) {
         RecorderSignal *signal = &recorder->signals[batch->signal];
 
-        list_for_each_safe (link, &batch->objects) {
-                Object *object = list_entry(link, Object, link);
+        for (size_t i = 0; i < batch->n_objects; i++) {
+                Object *object = batch->objects[i];
                 Session *session = object->session;
 
-                if (link_next != &batch->objects)
-                        object_prefetch(list_entry(link_next, Object, link));
+                if (i + SEALING_AHEAD < batch->n_objects)
+                        object_prefetch(batch->objects[i + SEALING_AHEAD]);
                 if (batch->signal == BATCH_TRACES)
                         span_free(span_of(object));
                 else
@@ -122,13 +143,13 @@ int recorder_batch_numbered(Recorder *recorder, Batch **batchp, BatchSignal kind
 }
 
 /* Something is closed: it joins the open batch. */
-void recorder_close_object(Recorder *recorder, Object *object, uint64_t time_unix_ns) {
+int recorder_close_object(Recorder *recorder, Object *object, uint64_t time_unix_ns) {
         RecorderSignal *signal = &recorder->signals[object->signal];
 
         if (!signal->open->n_objects)
                 signal->oldest_unix_ns = time_unix_ns;
-        recorder_batch_add(signal->open, object);
         object->session->n_closed++;
+        return error_trace(recorder_batch_add(signal->open, object));
 }
 
 /* ---- exporters ---- */
@@ -195,19 +216,6 @@ static int recorder_owing(Recorder *recorder, const Catena__V1__Batch *message, 
 
 /* ---- records ---- */
 
-/* What is open joins what SNAPSHOTs have put into the batch already. */
-static void recorder_merge_open(RecorderSignal *signal, Batch *batch) {
-        Batch *open = signal->open;
-
-        list_for_each (link, &open->objects)
-                list_entry(link, Object, link)->batch = batch;
-        list_splice(&batch->objects, &open->objects);
-        batch->n_objects += open->n_objects;
-        batch->n_bytes += open->n_bytes;
-        open->n_objects = open->n_bytes = 0;
-        open->number = batch->number + 1;
-}
-
 /* What is open becomes batch `number`. */
 static int recorder_seal_open(Recorder *recorder, BatchSignal kind, uint64_t number,
                               Batch **batchp) {
@@ -217,8 +225,11 @@ static int recorder_seal_open(Recorder *recorder, BatchSignal kind, uint64_t num
 
         signal->oldest_unix_ns = 0;
         signal->n_sealed += signal->open->n_objects;
-        if (batch) {
-                recorder_merge_open(signal, batch);
+        if (batch) { /* SNAPSHOTs have put some into it already */
+                signal->open->number = number + 1;
+                r = recorder_batch_move(batch, signal->open);
+                if (r)
+                        return error_trace(r);
         } else {
                 r = recorder_batch_new(&next, kind, number + 1);
                 if (r)

@@ -315,11 +315,8 @@ static int snapshot_batches(SnapshotRun *run) {
 static int snapshot_logs_of(SnapshotRun *run, Batch *batch) {
         int r = 0;
 
-        list_for_each (link, &batch->objects) {
-                r = snapshot_log(run, list_entry(link, Object, link));
-                if (r)
-                        break;
-        }
+        for (size_t i = 0; i < batch->n_objects && !r; i++)
+                r = snapshot_log(run, batch->objects[i]);
         return r < 0 ? error_trace(r) : r;
 }
 
@@ -418,16 +415,15 @@ static int snapshot_place(Recorder *recorder, Object *object, uint64_t number,
         int r;
 
         if (signal->open->number == number) {
-                recorder_close_object(recorder, object, time_unix_ns);
-                return 0;
+                r = recorder_close_object(recorder, object, time_unix_ns);
+                return error_trace(r);
         }
         r = recorder_batch_numbered(recorder, &batch, object->signal, number);
         if (r)
                 return error_trace(r);
-        recorder_batch_add(batch, object);
         signal->n_sealed++;
         object->session->n_closed++;
-        return 0;
+        return error_trace(recorder_batch_add(batch, object));
 }
 
 static int snapshot_read_span(Recorder *recorder, Session *session, const RecorderRecord *record,

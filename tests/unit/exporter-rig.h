@@ -94,8 +94,8 @@ int batch_encode(BatchEncoder *encoder, const Batch *batch, BatchCursor *cursor,
                 size /= 2;
                 *n_objectsp /= 2;
         }
-        cursor->done = !recorder.halved[i] || cursor->after;
-        cursor->after = &batch->objects;
+        cursor->done = !recorder.halved[i] || cursor->next;
+        cursor->next++;
         ck_assert_int_eq(buffer_reserve(out, &room, size), 0);
         for (size_t k = 0; k < size; k++)
                 room[k] = batch->number + k % 7;
