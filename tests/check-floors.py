@@ -13,6 +13,8 @@ import re
 import sys
 
 FOLDERS = ("proto", "daemon", "lib", "tests")
+C_SOURCES = (".c", ".h", ".cpp", ".hpp")
+SOURCES = (*C_SOURCES, ".py", ".proto")
 LINES_MAX = 600
 COLUMNS_MAX = 100
 
@@ -51,7 +53,7 @@ FOREIGN = {
 }
 
 # The installed headers lie side by side wherever they are, and include each other by name.
-PUBLIC = "lib/catena*.h"
+PUBLIC = "lib/catena*.h*"
 
 # What protoc-c makes: above the journal only, and never in the client's library.
 GENERATED = "*.pb-c.h"
@@ -128,7 +130,7 @@ def check(tree):
         for number, line in enumerate(lines, 1):
             if len(line) > COLUMNS_MAX:
                 faults.append(f"{path}:{number}: {len(line)} columns, over {COLUMNS_MAX}")
-        if not path.endswith((".c", ".h")):
+        if not path.endswith(C_SOURCES):
             continue
         for bracket, target in INCLUDE.findall(text):
             fault = include(path, bracket, target)
@@ -147,7 +149,7 @@ def read_tree(root):
     for folder in FOLDERS:
         for directory, _, names in os.walk(os.path.join(root, folder)):
             for name in names:
-                if name.endswith((".c", ".h", ".py", ".proto")) or name == "meson.build":
+                if name.endswith(SOURCES) or name == "meson.build":
                     path = os.path.join(directory, name)
                     with open(path, encoding="utf-8") as file:
                         tree[os.path.relpath(path, root)] = file.read()
@@ -179,6 +181,7 @@ CASES = [
     ("proto/pb.c", '"otlp/trace.pb-c.h"', "cold"),
     ("lib/catena.h", '"catena-primitives.h"', None),
     ("lib/catena.h", '"proto/pb.h"', "not an installed header"),
+    ("lib/catena.hpp", '"catena.h"', None),
     ("lib/client.c", '"catena.h"', "not a path from the root"),
     ("lib/client.c", '"proto/pb.h"', None),
     ("lib/client.c", '"daemon/base/map.h"', "lib does not see daemon"),

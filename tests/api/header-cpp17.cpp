@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#include "catena.hpp"
+
+/* A second time: harmless. */
 #include "catena.h"
+#include "catena.hpp"
 
 int catena_header_cpp17(void);
 
@@ -9,5 +13,10 @@ int catena_header_cpp17(void) {
         catena_attribute attribute = {};
 
         attribute.value.string = "v";
-        return span.flags + static_cast<int>(attribute.type);
+
+        catena::context context{"order"};
+        catena::span scoped{context, "pay"};
+
+        scoped.set("n", 1);
+        return span.flags + static_cast<int>(attribute.type) + scoped.run([] { return 0; });
 }
