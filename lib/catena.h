@@ -78,6 +78,10 @@
  * OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT (characters; else OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT).
  * The daemon keeps them, below its own (`limits`): the first ones stay, the others are counted in
  * the span's dropped counts.
+
+ *
+ * Off. OTEL_SDK_DISABLED=true at run time; -DCATENA_DISABLE compiles it all away: every function is
+ * empty and inline, and there is nothing to link (catena-disabled.h). Primitives still work.
  */
 
 #include <stdbool.h>
@@ -91,7 +95,9 @@ extern "C" {
 #define CATENA_STATIC_ASSERT(condition, text) _Static_assert(condition, text)
 #endif
 
-#if defined(__GNUC__)
+#if defined(CATENA_DISABLE)
+#define CATENA_API static inline /* in catena-disabled.h */
+#elif defined(__GNUC__)
 #define CATENA_API __attribute__((visibility("default")))
 #else
 #define CATENA_API
@@ -447,3 +453,7 @@ CATENA_API int catena_abi(void);
 #endif
 
 #include "catena-primitives.h" /* work that tells of itself */
+
+#ifdef CATENA_DISABLE
+#include "catena-disabled.h" /* every function once more, as nothing */
+#endif
