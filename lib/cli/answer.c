@@ -369,7 +369,10 @@ static void answer_read_totals(AnswerStatus *status) {
         const json_t *sums = json_object_get(status->json, "conservation");
         const json_t *journal = json_object_get(status->json, "journal");
         const json_t *counters = json_object_get(status->json, "counters");
+        const json_t *tail = json_object_get(status->json, "tail");
 
+        status->n_tail_readers = answer_number(tail, "readers");
+        status->n_tail_cut_off = answer_number(tail, "cut_off");
         status->version = answer_string(status->json, "version");
         status->pid = answer_number(status->json, "pid");
         status->uptime_ns = answer_number(status->json, "uptime_nano");

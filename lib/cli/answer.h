@@ -83,6 +83,7 @@ typedef struct AnswerStatus {
         uint64_t n_lost;      /* spans and logs that clients say they dropped themselves */
         uint64_t journal_used_bytes, journal_max_bytes, journal_lost_bytes;
         uint64_t n_chains;
+        uint64_t n_tail_readers, n_tail_cut_off;
         AnswerExporter *exporters;
         size_t n_exporters;
         AnswerClient *clients;

@@ -10,6 +10,15 @@
 
 /* ---- catena chains ---- */
 
+/* Of what failed, and of what runs. */
+static const char *command_chains_colour(const char *state) {
+        if (!state || !command_request_style(stdout).colour)
+                return NULL;
+        return !strcmp(state, "failed")    ? "\033[31m"
+               : !strcmp(state, "running") ? "\033[36m"
+                                           : NULL;
+}
+
 static void command_chains_row(Table *table, const AnswerLine *line, uint64_t now_unix_ns) {
         uint64_t age_ns = now_unix_ns > line->start_unix_ns ? now_unix_ns - line->start_unix_ns : 0;
         bool runs = line->state && !strcmp(line->state, "running");
@@ -17,6 +26,7 @@ static void command_chains_row(Table *table, const AnswerLine *line, uint64_t no
 
         table_add(table, line->id);
         table_add(table, line->state);
+        table_paint(table, command_chains_colour(line->state));
         text_duration(text, age_ns);
         table_add(table, text);
         text_duration(text, runs ? age_ns : line->duration_ns);

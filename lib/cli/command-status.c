@@ -58,6 +58,9 @@ static void command_status_totals(const AnswerStatus *status) {
         if (status->journal_lost_bytes)
                 printf(", %" PRIu64 " bytes lost at the last start", status->journal_lost_bytes);
         printf("\nchains    %" PRIu64 "\n", status->n_chains);
+        if (status->n_tail_readers || status->n_tail_cut_off)
+                printf("tail      %" PRIu64 " reading, %" PRIu64 " cut off\n",
+                       status->n_tail_readers, status->n_tail_cut_off);
 }
 
 static int command_status_exporters(const AnswerStatus *status) {

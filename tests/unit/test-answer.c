@@ -173,7 +173,8 @@ START_TEST(reads_a_status) {
                 "\"clients\":[{\"service\":\"shop\",\"pid\":4,\"uid\":1000,\"state\":\"alive\","
                 "\"accepted\":\"7\",\"open\":\"2\"}],"
                 "\"exporters\":[{\"name\":\"default\",\"endpoint\":\"http://x\",\"state\":\"idle\","
-                "\"misconfigured\":true,\"last_error\":\"404\"}],\"chains\":{\"chains\":\"3\"}}";
+                "\"misconfigured\":true,\"last_error\":\"404\"}],\"chains\":{\"chains\":\"3\"},"
+                "\"tail\":{\"readers\":1,\"spans\":\"5\",\"refused\":\"0\",\"cut_off\":\"4\"}}";
         AnswerStatus status;
 
         ck_assert_int_eq(answer_status_init(&status, json, strlen(json)), 0);
@@ -188,6 +189,8 @@ START_TEST(reads_a_status) {
         ck_assert_uint_eq(status.refused.sum, 4);
         ck_assert_uint_eq(status.journal_lost_bytes, 8);
         ck_assert_uint_eq(status.n_chains, 3);
+        ck_assert_uint_eq(status.n_tail_readers, 1);
+        ck_assert_uint_eq(status.n_tail_cut_off, 4);
         ck_assert_uint_eq(status.n_exporters, 1);
         ck_assert(status.exporters[0].is_misconfigured);
         ck_assert_uint_eq(status.exporters[0].n_delivered, 21);
