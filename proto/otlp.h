@@ -116,6 +116,13 @@ enum {
                 OTLP_NUMBER_MAX = 16,
 };
 
+/* Status.code */
+enum {
+        OTLP_CODE_UNSET,
+        OTLP_CODE_OK,
+        OTLP_CODE_ERROR,
+};
+
 typedef struct OtlpField {
         uint8_t kind;     /* OtlpKind */
         uint8_t message;  /* OtlpMessage, of an OTLP_MESSAGE */

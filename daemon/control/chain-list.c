@@ -4,12 +4,11 @@
 
 #include "daemon/base/error.h"
 #include "daemon/control/chain-view.h"
+#include "proto/otlp.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { CHAIN_LIST_ERROR = 2 }; /* a status, as in OTLP */
 
 /* ---- chains ---- */
 
@@ -108,7 +107,7 @@ static bool chain_list_wants_span(const ChainSpan *span, const Query *query, uin
         const QuerySpan asked = {
                 .name = {span->name, span->name ? strlen(span->name) : 0},
                 .service = span->service,
-                .is_error = span->status_code == CHAIN_LIST_ERROR,
+                .is_error = span->status_code == OTLP_CODE_ERROR,
                 .start_unix_ns = span->start_unix_ns,
                 .end_unix_ns = span->end_unix_ns,
         };

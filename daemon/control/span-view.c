@@ -13,10 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SPAN_VIEW_ERROR = 2 }; /* as in OTLP */
-
 bool span_view_is_error(const ValidateSummary *summary) {
-        return summary->status_code == SPAN_VIEW_ERROR;
+        return summary->status_code == OTLP_CODE_ERROR;
 }
 
 static int span_view_compare(const void *left, const void *right) {
@@ -65,7 +63,7 @@ static bool span_view_wants(const Query *query, const Span *span, const Validate
         const QuerySpan asked = {
                 .name = span_view_name(span, summary),
                 .service = span->object.session->service,
-                .is_error = span->chain ? span->chain->status_code == SPAN_VIEW_ERROR
+                .is_error = span->chain ? span->chain->status_code == OTLP_CODE_ERROR
                                         : span_view_is_error(summary),
                 .start_unix_ns = summary->start_unix_ns,
                 .end_unix_ns = now_unix_ns,

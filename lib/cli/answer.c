@@ -3,13 +3,12 @@
 #include "lib/cli/answer.h"
 
 #include "daemon/base/error.h"
+#include "proto/otlp.h"
 
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { ANSWER_STATUS_ERROR = 2 };
 
 /* ---- fields ---- */
 
@@ -122,7 +121,7 @@ static void answer_read_span(TreeSpan *span, const json_t *json) {
         span->name = answer_string(json, "name");
         span->start_unix_ns = answer_number(json, "startTimeUnixNano");
         span->end_unix_ns = answer_number(json, "endTimeUnixNano");
-        span->is_error = answer_number(status, "code") == ANSWER_STATUS_ERROR;
+        span->is_error = answer_number(status, "code") == OTLP_CODE_ERROR;
         span->message = answer_read_message(json);
         span->service = answer_string(json, "service");
         span->pid = (uint32_t)answer_number(json, "pid");
