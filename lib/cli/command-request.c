@@ -211,9 +211,9 @@ int command_request_stream(const CommandOptions *options, const char *path,
 
         if (!r)
                 r = control_client_stream(&answer, options->socket, (const char *)target.data,
-                                          command_request_on_body, &stream);
+                                          command_request_on_body, &stream, STDOUT_FILENO);
         buffer_deinit(&target);
-        if (r == COMMAND_REQUEST_ENOUGH)
+        if (r == COMMAND_REQUEST_ENOUGH || r == CONTROL_CLIENT_E_UNREAD)
                 return COMMAND_EXIT_YES;
         if (r == CONTROL_CLIENT_E_BROKEN) {
                 fputs("catena: cut off: this was read too slowly, or the daemon is gone\n", stderr);

@@ -19,6 +19,7 @@ typedef struct ControlClient {
         uint64_t deadline_ns;
         int (*each)(void *user, Buffer *body); /* of a stream; else NULL */
         void *user;
+        int out_fd; /* where a stream is printed; -1 */
 } ControlClient;
 
 static uint64_t control_client_now_ns(void) {
@@ -70,15 +71,17 @@ static int control_client_connect(ControlClient *client, const char *path) {
 }
 
 static int control_client_await(const ControlClient *client, short events) {
-        struct pollfd wait = {.fd = client->fd, .events = events};
+        struct pollfd wait[] = {{.fd = client->fd, .events = events}, {.fd = client->out_fd}};
         uint64_t now_ns = control_client_now_ns(), left_ms;
         int r;
 
         if (now_ns >= client->deadline_ns)
                 return CONTROL_CLIENT_E_TIMEOUT;
         left_ms = (client->deadline_ns - now_ns) / 1000000 + 1;
-        r = poll(&wait, 1, left_ms > 60000 ? 60000 : (int)left_ms);
-        return r < 0 && errno != EINTR ? error_origin(-errno) : 0;
+        r = poll(wait, 2, left_ms > 60000 ? 60000 : (int)left_ms);
+        if (r < 0 && errno != EINTR)
+                return error_origin(-errno);
+        return r > 0 && wait[1].revents ? CONTROL_CLIENT_E_UNREAD : 0;
 }
 
 static int control_client_send(const ControlClient *client, const Buffer *request) {
@@ -179,14 +182,19 @@ static int control_client_request(ControlClientAnswer *answer, ControlClient *cl
 
 int control_client_ask(ControlClientAnswer *answer, const char *socket, const char *method,
                        const char *target, uint64_t timeout_ns) {
-        ControlClient client = {.deadline_ns = control_client_now_ns() + timeout_ns};
+        ControlClient client = {.deadline_ns = control_client_now_ns() + timeout_ns, .out_fd = -1};
 
         return error_trace(control_client_request(answer, &client, socket, method, target));
 }
 
 int control_client_stream(ControlClientAnswer *answer, const char *socket, const char *target,
-                          int (*each)(void *user, Buffer *body), void *user) {
-        ControlClient client = {.deadline_ns = UINT64_MAX, .each = each, .user = user};
+                          int (*each)(void *user, Buffer *body), void *user, int out_fd) {
+        ControlClient client = {
+                .deadline_ns = UINT64_MAX,
+                .each = each,
+                .user = user,
+                .out_fd = out_fd,
+        };
 
         return error_trace(control_client_request(answer, &client, socket, "GET", target));
 }

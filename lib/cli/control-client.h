@@ -22,6 +22,7 @@ enum {
         CONTROL_CLIENT_E_BROKEN,    /* the connection ended before the answer did */
         CONTROL_CLIENT_E_TIMEOUT,
         CONTROL_CLIENT_E_MALFORMED, /* what answers there does not speak HTTP */
+        CONTROL_CLIENT_E_UNREAD,    /* nobody reads any more what a stream is printed to */
 };
 
 enum { CONTROL_CLIENT_BODY_MAX = 256 * 1024 * 1024 };
@@ -38,7 +39,8 @@ int control_client_ask(ControlClientAnswer *answer, const char *socket, const ch
 /*
  * The same for an answer without an end: what has come of a body with status 200 is given to
  * `each`, which consumes what it can use. Returns when the answer has ended, or what `each` returns
- * when that is not 0; CONTROL_CLIENT_E_BROKEN: the daemon hung up within it.
+ * when that is not 0; CONTROL_CLIENT_E_BROKEN: the daemon hung up within it; or when the other end
+ * of out_fd, a pipe maybe, is closed.
  */
 int control_client_stream(ControlClientAnswer *answer, const char *socket, const char *target,
-                          int (*each)(void *user, Buffer *body), void *user);
+                          int (*each)(void *user, Buffer *body), void *user, int out_fd);

@@ -130,17 +130,32 @@ START_TEST(gives_a_stream_as_it_comes) {
                 snprintf(text, sizeof text, "%s%s", head, cases[i].body);
                 *heard = '\0';
                 serve(text, false);
-                ck_assert_int_eq(control_client_stream(&answer, path, "/", first_line, heard),
+                ck_assert_int_eq(control_client_stream(&answer, path, "/", first_line, heard, -1),
                                  cases[i].r);
                 ck_assert_str_eq(heard, cases[i].heard);
                 waitpid(server, NULL, 0);
         }
         buffer_deinit(&answer.body);
         serve("HTTP/1.1 503 Busy\r\nContent-Length: 5\r\n\r\nbusy\n", false);
-        ck_assert_int_eq(control_client_stream(&answer, path, "/", first_line, heard), 0);
+        ck_assert_int_eq(control_client_stream(&answer, path, "/", first_line, heard, -1), 0);
         ck_assert_uint_eq(answer.status, 503);
         ck_assert_mem_eq(answer.body.data, "busy\n", 5);
         buffer_deinit(&answer.body);
+        waitpid(server, NULL, 0);
+}
+END_TEST
+
+START_TEST(a_stream_that_nobody_reads_ends) {
+        ControlClientAnswer answer = {0};
+        char heard[64] = "";
+        int fds[2];
+
+        ck_assert_int_eq(pipe(fds), 0);
+        close(fds[0]);
+        serve("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\none\n\r\n", true);
+        ck_assert_int_eq(control_client_stream(&answer, path, "/", first_line, heard, fds[1]),
+                         CONTROL_CLIENT_E_UNREAD);
+        close(fds[1]);
         waitpid(server, NULL, 0);
 }
 END_TEST
@@ -191,6 +206,7 @@ int main(void) {
         tcase_add_test(tcase, an_answer_may_end_with_the_connection);
         tcase_add_test(tcase, bad_answers_are_told_apart);
         tcase_add_test(tcase, gives_a_stream_as_it_comes);
+        tcase_add_test(tcase, a_stream_that_nobody_reads_ends);
         tcase_add_test(tcase, says_why_nobody_answers);
         tcase_add_test(tcase, says_when_it_is_not_permitted);
         suite_add_tcase(suite, tcase);
