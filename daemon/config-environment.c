@@ -120,6 +120,7 @@ int config_environment_apply(ConfigExporter *exporter, ConfigError *error) {
         static const char *const refused[] = {
                 CONFIG_ENVIRONMENT_PREFIX "TRACES_ENDPOINT",
                 CONFIG_ENVIRONMENT_PREFIX "LOGS_ENDPOINT",
+                CONFIG_ENVIRONMENT_PREFIX "METRICS_ENDPOINT",
         };
         const char *text;
         char with_unit[32];

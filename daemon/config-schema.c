@@ -3,7 +3,7 @@
 #include "daemon/config-schema.h"
 
 #include "daemon/base/error.h"
-#include "daemon/trace/batch.h"
+#include "daemon/export/endpoint.h"
 
 #include <cyaml/cyaml.h>
 #include <errno.h>
@@ -38,9 +38,13 @@ const ConfigSection config_sections[] = {CONFIG_SECTIONS(CONFIG_SECTION)};
 const ConfigSection config_exporter_section = {CONFIG_SECTION_OF(Exporter, exporter)};
 const ConfigSection config_retry_section = {CONFIG_SECTION_OF(Retry, retry)};
 
-/* Only a group can be null. The others are always quoted, so that no text is taken for null. */
+/*
+ * Only a group and an address can be null. The others are always quoted, so that no text is taken
+ * for null.
+ */
 #define CONFIG_FLAGS_PATH        CONFIG_FLAGS_QUOTED
 #define CONFIG_FLAGS_GROUP       CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER_NULL_STR
+#define CONFIG_FLAGS_ADDRESS     CONFIG_FLAGS_GROUP
 #define CONFIG_FLAGS_NAME        CONFIG_FLAGS_QUOTED
 #define CONFIG_FLAGS_ENDPOINT    CONFIG_FLAGS_QUOTED
 #define CONFIG_FLAGS_MODE        CONFIG_FLAGS_QUOTED
@@ -78,7 +82,8 @@ static const cyaml_schema_field_t config_fields_resource[] = {
         CYAML_FIELD_END};
 
 static const cyaml_strval_t config_signals[] = {{"traces", 1 << BATCH_TRACES},
-                                                {"logs", 1 << BATCH_LOGS}};
+                                                {"logs", 1 << BATCH_LOGS},
+                                                {"metrics", 1 << ENDPOINT_METRICS}};
 static const cyaml_schema_field_t config_fields_exporter[] = {
         CONFIG_KEYS_EXPORTER(CONFIG_FIELD, Exporter) /* values first, then what holds some */
         CYAML_FIELD_FLAGS("signals", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT | CYAML_FLAG_FLOW,

@@ -26,7 +26,7 @@ CONFIG_RAW_STRUCT(Retry, retry, CONFIG_KEYS_RETRY)
 
 typedef struct ConfigRawExporter {
         CONFIG_KEYS_EXPORTER(CONFIG_RAW_MEMBER, Exporter)
-        uint32_t signals; /* bit BatchSignal; 0: not given */
+        uint32_t signals; /* as ConfigExporter's; 0: not given */
         ConfigPair *headers;
         unsigned n_headers;
         ConfigRawRetry *retry;
@@ -60,7 +60,9 @@ typedef struct ConfigSection {
         size_t offset; /* in Config */
 } ConfigSection;
 
-enum { CONFIG_SECTIONS_N = 7 };
+#define CONFIG_SECTION_ONE(S, member, keys) +1
+enum { CONFIG_SECTIONS_N = CONFIG_SECTIONS(CONFIG_SECTION_ONE) };
+#undef CONFIG_SECTION_ONE
 extern const ConfigSection config_sections[CONFIG_SECTIONS_N];
 extern const ConfigSection config_exporter_section; /* without offsets */
 extern const ConfigSection config_retry_section;

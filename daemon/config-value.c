@@ -4,6 +4,7 @@
 
 #include "daemon/base/error.h"
 #include "daemon/base/log.h"
+#include "daemon/base/socket.h"
 #include "daemon/config.h"
 #include "daemon/export/exporter.h"
 
@@ -69,9 +70,13 @@ static const ConfigUnit *config_value_units(ConfigKind kind) {
         return kind == CONFIG_KIND_SIZE ? config_sizes : config_times;
 }
 
+bool config_value_is_optional(ConfigKind kind) {
+        return kind == CONFIG_KIND_GROUP || kind == CONFIG_KIND_ADDRESS;
+}
+
 static bool config_value_owns(ConfigKind kind) {
-        return kind == CONFIG_KIND_PATH || kind == CONFIG_KIND_GROUP || kind == CONFIG_KIND_NAME ||
-               kind == CONFIG_KIND_ENDPOINT;
+        return kind == CONFIG_KIND_PATH || kind == CONFIG_KIND_NAME ||
+               kind == CONFIG_KIND_ENDPOINT || config_value_is_optional(kind);
 }
 
 __attribute__((format(printf, 2, 3))) static int config_value_refuse(char *why, const char *format,
@@ -95,6 +100,7 @@ static int config_value_check_group(const char *text, char *why) {
 }
 
 static int config_value_check_text(ConfigKind kind, uint64_t most, const char *text, char *why) {
+        struct sockaddr_storage parsed;
         size_t size = strlen(text);
 
         if (kind == CONFIG_KIND_GROUP)
@@ -108,6 +114,12 @@ static int config_value_check_text(ConfigKind kind, uint64_t most, const char *t
                 return config_value_refuse(why,
                                            "\"%.64s\" is not a name: letters, digits, '.', '_' "
                                            "and '-' are allowed",
+                                           text);
+        if (kind == CONFIG_KIND_ADDRESS && !socket_parse_tcp(text, &parsed))
+                return config_value_refuse(why,
+                                           "\"%.64s\" is not an address: a numeric one and a port, "
+                                           "as \"127.0.0.1:9465\" or \"[::1]:9465\"; without the "
+                                           "first, loopback",
                                            text);
         if (size > most)
                 return config_value_refuse(

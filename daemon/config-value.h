@@ -7,12 +7,14 @@
  * I/O: the group database.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 typedef enum ConfigKind {
         CONFIG_KIND_PATH,
         CONFIG_KIND_GROUP,
+        CONFIG_KIND_ADDRESS,
         CONFIG_KIND_NAME,
         CONFIG_KIND_ENDPOINT,
         CONFIG_KIND_MODE,
@@ -41,7 +43,9 @@ enum { CONFIG_VALUE_WHY_MAX = 512 };
  */
 int config_value_parse(void *target, ConfigKind kind, uint64_t least, uint64_t most,
                        const char *text, char why[CONFIG_VALUE_WHY_MAX]);
-/* *textp is the caller's; NULL of a group that is none. */
+/* *textp is the caller's; NULL where there is none. */
 int config_value_print(char **textp, ConfigKind kind, const void *value);
+/* Whether there may be none: NULL. */
+bool config_value_is_optional(ConfigKind kind);
 /* Frees what the value owns, if its kind owns anything. */
 void config_value_clear(ConfigKind kind, void *value);

@@ -6,7 +6,7 @@
 #include "daemon/config-environment.h"
 #include "daemon/config-pairs.h"
 #include "daemon/config-schema.h"
-#include "daemon/trace/batch.h"
+#include "daemon/export/endpoint.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CONFIG_SIGNALS_ALL = (1 << _BATCH_SIGNALS_N) - 1 };
+enum { CONFIG_SIGNALS_ALL = (1 << _ENDPOINT_SIGNALS_N) - 1 };
 
 /* One file on its way into the configuration. */
 typedef struct ConfigLoad {
@@ -62,7 +62,7 @@ static int config_section_apply(const ConfigLoad *load, const ConfigSection *sec
         for (const ConfigKey *key = section->keys; key < section->keys + section->n_keys; key++) {
                 const char *text = *(char *const *)((const char *)raw + key->raw_offset);
 
-                if (!text && (key->initial || key->kind == CONFIG_KIND_GROUP))
+                if (!text && (key->initial || config_value_is_optional(key->kind)))
                         continue;
                 if (!text)
                         return config_tree_refuse(node, load->file, load->error,

@@ -29,6 +29,7 @@
 /* The type that a value of each kind has here. In YAML each is a text. */
 #define CONFIG_TYPE_PATH        char * /* absolute; most: bytes */
 #define CONFIG_TYPE_GROUP       char * /* of this machine, or NULL */
+#define CONFIG_TYPE_ADDRESS     char * /* that socket_parse_tcp() takes, or NULL */
 #define CONFIG_TYPE_NAME        char * /* letters, digits, '.', '_', '-' */
 #define CONFIG_TYPE_ENDPOINT    char * /* an URL that exporters take */
 #define CONFIG_TYPE_MODE        mode_t /* "0660" */
@@ -67,7 +68,7 @@ enum {
 #define CONFIG_GIB    (1024 * CONFIG_MIB)
 
 /* X(S, member, key, kind, least, most, default); S names the section's struct. NULL: must be given,
- * or for a group: none. */
+ * or for a group or an address: none. */
 #define CONFIG_KEYS_LISTEN(X, S)                                                                   \
         X(S, socket, "socket", PATH, 2, CONFIG_SOCKET_MAX, "/run/catena/catena.sock")              \
         X(S, mode, "mode", MODE, 0, 0777, "0666")                                                  \
@@ -77,6 +78,9 @@ enum {
         X(S, socket, "socket", PATH, 2, CONFIG_SOCKET_MAX, "/run/catena/control.sock")             \
         X(S, mode, "mode", MODE, 0, 0777, "0660")                                                  \
         X(S, group, "group", GROUP, 0, 0, NULL)
+#define CONFIG_KEYS_METRICS(X, S)                                                                  \
+        X(S, prometheus, "prometheus", ADDRESS, 0, 64, NULL)                                       \
+        X(S, interval_ns, "interval", TIME, 100 * CONFIG_MS, CONFIG_HOUR, "60s")
 #define CONFIG_KEYS_LOG(X, S)                                                                      \
         X(S, level, "level", LEVEL, 0, 0, "info")                                                  \
         X(S, format, "format", FORMAT, 0, 0, "text")
@@ -110,6 +114,7 @@ enum {
 #define CONFIG_SECTIONS(X)                                                                         \
         X(Listen, listen, CONFIG_KEYS_LISTEN)                                                      \
         X(Control, control, CONFIG_KEYS_CONTROL)                                                   \
+        X(Metrics, metrics, CONFIG_KEYS_METRICS)                                                   \
         X(Log, log, CONFIG_KEYS_LOG)                                                               \
         X(Batch, batch, CONFIG_KEYS_BATCH)                                                         \
         X(Journal, journal, CONFIG_KEYS_JOURNAL)                                                   \
@@ -136,7 +141,7 @@ typedef struct ConfigResource {
 
 typedef struct ConfigExporter {
         CONFIG_KEYS_EXPORTER(CONFIG_MEMBER, Exporter)
-        uint32_t signals; /* bit BatchSignal */
+        uint32_t signals; /* bit BatchSignal or ENDPOINT_METRICS */
         ConfigPair *headers;
         unsigned n_headers;
         ConfigRetry retry;

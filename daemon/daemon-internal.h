@@ -9,6 +9,7 @@
  */
 
 #include "daemon/control/control.h"
+#include "daemon/control/metrics-view.h"
 #include "daemon/daemon.h"
 #include "daemon/export/exporter.h"
 #include "daemon/ingest/listener.h"
@@ -45,13 +46,16 @@ typedef struct Daemon {
         Chains *chains;
         Journal *journal;
         JournalReport journal_report;
-        Buffer resource;
+        Buffer resource, own_resource;
+        Metrics *metrics;
+        MetricsView metrics_view;
+        bool measured; /* the last metrics have gone, or are on their way */
         Recorder *recorder;
         Exporter *exporters[CONFIG_EXPORTERS_MAX];
         size_t n_exporters;
         NotifyKept kept; /* arenas, until the listener has taken what is its */
         Listener *listener;
-        Control *control;
+        Control *control, *prometheus;
 } Daemon;
 
 uint64_t daemon_now_unix_ns(void);

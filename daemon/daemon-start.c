@@ -3,7 +3,8 @@
 #include "daemon/base/error.h"
 #include "daemon/base/log.h"
 #include "daemon/daemon-internal.h"
-#include "proto/pb.h"
+#include "daemon/export/endpoint.h"
+#include "daemon/resource.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -82,33 +83,6 @@ static int daemon_open_journal(Daemon *daemon) {
         return 0;
 }
 
-/* As in an OTLP Resource: repeated KeyValue attributes = 1. */
-static int daemon_encode_resource(Daemon *daemon) {
-        const ConfigResource *resource = &daemon->config->resource;
-
-        for (unsigned i = 0; i < resource->n_attributes; i++) {
-                const ConfigPair *pair = &resource->attributes[i];
-                size_t name_size = strlen(pair->name), value_size = strlen(pair->value);
-                size_t value = pb_bytes_size(1, value_size);
-                size_t both = pb_bytes_size(1, name_size) + pb_bytes_size(2, value);
-                size_t whole = pb_bytes_size(1, both);
-                PbWriter writer;
-                uint8_t *room;
-                int r = buffer_reserve(&daemon->resource, &room, whole);
-
-                if (r)
-                        return error_trace(r);
-                writer = pb_writer(room, whole);
-                pb_put_prefix(&writer, 1, both);
-                pb_put_bytes(&writer, 1, pair->name, name_size);
-                pb_put_prefix(&writer, 2, value);
-                pb_put_bytes(&writer, 1, pair->value, value_size);
-                assert(!writer.failed && writer.at == writer.end);
-                daemon->resource.size += whole;
-        }
-        return 0;
-}
-
 static int daemon_open_recorder(Daemon *daemon) {
         const Config *config = daemon->config;
         RecorderOptions options = {
@@ -134,7 +108,12 @@ static int daemon_open_recorder(Daemon *daemon) {
         int r = chains_new(&daemon->chains, CHAINS_MAX_BYTES, daemon->seed);
 
         if (!r)
-                r = daemon_encode_resource(daemon);
+                r = metrics_new(&daemon->metrics, daemon->seed);
+        if (!r)
+                r = resource_encode_added(&daemon->resource, &config->resource);
+        if (!r)
+                r = resource_encode_own(&daemon->own_resource, &config->resource);
+        options.metrics = daemon->metrics;
         options.chains = daemon->chains;
         options.resource = daemon->resource.data;
         options.resource_size = daemon->resource.size;
@@ -175,6 +154,34 @@ static int daemon_name_exporters(Daemon *daemon) {
         return error_trace(r);
 }
 
+static int daemon_encode_metrics(void *user, Buffer *out, size_t *n_pointsp) {
+        Daemon *daemon = user;
+
+        return error_trace(metrics_view_otlp(&daemon->metrics_view, out, n_pointsp,
+                                             daemon_now_unix_ns()));
+}
+
+/* Spans are counted from here on if somebody will ask. */
+static void daemon_begin_metrics(Daemon *daemon) {
+        const Config *config = daemon->config;
+        bool asked = config->metrics.prometheus;
+
+        for (unsigned i = 0; i < config->n_exporters; i++)
+                asked |= config->exporters[i].signals & 1u << ENDPOINT_METRICS;
+        if (asked)
+                metrics_start(daemon->metrics, daemon_now_unix_ns());
+        daemon->metrics_view = (MetricsView){
+                .metrics = daemon->metrics,
+                .recorder = daemon->recorder,
+                .chains = daemon->chains,
+                .exporters = daemon->exporters,
+                .n_exporters = &daemon->n_exporters,
+                .resource = &daemon->own_resource,
+                .start_unix_ns = daemon->start_unix_ns,
+        };
+        metrics_view_begin(&daemon->metrics_view);
+}
+
 static int daemon_open_exporter(Daemon *daemon, const ConfigExporter *exporter) {
         ExporterHeader headers[CONFIG_HEADERS_MAX];
         ExporterOptions options = {
@@ -187,10 +194,14 @@ static int daemon_open_exporter(Daemon *daemon, const ConfigExporter *exporter) 
                 .retry_initial_ns = exporter->retry.initial_ns,
                 .retry_max_ns = exporter->retry.max_ns,
                 .user_agent = DAEMON_USER_AGENT,
+                .metrics = daemon_encode_metrics,
+                .metrics_user = daemon,
                 .sink = {daemon_fail, daemon},
         };
         int r;
 
+        if (exporter->signals & 1u << ENDPOINT_METRICS)
+                options.metrics_interval_ns = daemon->config->metrics.interval_ns;
         for (unsigned i = 0; i < exporter->n_headers; i++)
                 headers[i] =
                         (ExporterHeader){exporter->headers[i].name, exporter->headers[i].value};
@@ -206,6 +217,8 @@ static int daemon_open_exporter(Daemon *daemon, const ConfigExporter *exporter) 
 static int daemon_open_exporters(Daemon *daemon) {
         int r = daemon_name_exporters(daemon);
 
+        if (!r)
+                daemon_begin_metrics(daemon);
         for (unsigned i = 0; !r && i < daemon->config->n_exporters; i++)
                 r = daemon_open_exporter(daemon, &daemon->config->exporters[i]);
         return error_trace(r);
@@ -245,6 +258,7 @@ static int daemon_open_listener(Daemon *daemon) {
         r = listener_open(&daemon->listener, &daemon->loop, daemon->recorder, &options);
         switch (r) {
         case 0:
+                daemon->metrics_view.listener = daemon->listener;
                 notify_kept_forget(&daemon->kept);
                 return 0;
         case LISTENER_E_IN_USE:
@@ -267,6 +281,7 @@ static int daemon_open_control(Daemon *daemon) {
                 .socket = control->socket,
                 .mode = control->mode,
                 .group = control->group,
+                .metrics = &daemon->metrics_view,
                 .recorder = daemon->recorder,
                 .chains = daemon->chains,
                 .listener = daemon->listener,
@@ -281,6 +296,9 @@ static int daemon_open_control(Daemon *daemon) {
         daemon_make_parent(control->socket);
         r = control_open(&daemon->control, &daemon->loop, &options);
         switch (r) {
+        case 0:
+                daemon->metrics_view.tail = control_tail(daemon->control);
+                return 0;
         case CONTROL_E_IN_USE:
                 log_error("another daemon answers on %s", control->socket);
                 return DAEMON_E_START;
@@ -295,10 +313,25 @@ static int daemon_open_control(Daemon *daemon) {
         }
 }
 
+static int daemon_open_prometheus(Daemon *daemon) {
+        const char *address = daemon->config->metrics.prometheus;
+        ControlOptions options = {
+                .tcp = address,
+                .metrics = &daemon->metrics_view,
+                .sink = {daemon_fail, daemon},
+        };
+        int r = address ? control_open(&daemon->prometheus, &daemon->loop, &options) : 0;
+
+        if (r <= 0)
+                return error_trace(r);
+        log_error("cannot listen on %s for metrics: %s", address, strerror(errno));
+        return DAEMON_E_START;
+}
+
 int daemon_open_parts(Daemon *daemon) {
         static int (*const steps[])(Daemon * daemon) = {
                 daemon_open_journal,  daemon_open_recorder, daemon_open_exporters,
-                daemon_open_listener, daemon_open_control,
+                daemon_open_listener, daemon_open_control,  daemon_open_prometheus,
         };
 
         for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {

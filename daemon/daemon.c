@@ -51,13 +51,19 @@ static void daemon_close_handle(uv_handle_t *handle, void *user) {
 static void daemon_close_next(void *user) {
         Daemon *daemon = user;
         Control *control = daemon->control;
+        Control *prometheus = daemon->prometheus;
         Listener *listener = daemon->listener;
 
         if (control) {
                 daemon->control = NULL;
+                daemon->metrics_view.tail = NULL;
                 control_close(control, daemon_close_next, daemon);
+        } else if (prometheus) {
+                daemon->prometheus = NULL;
+                control_close(prometheus, daemon_close_next, daemon);
         } else if (listener) {
                 daemon->listener = NULL;
+                daemon->metrics_view.listener = NULL;
                 listener_close(listener, daemon_close_next, daemon);
         } else if (daemon->state == DAEMON_STOPPING) {
                 daemon->state = DAEMON_DRAINING;
@@ -147,6 +153,19 @@ static bool daemon_is_drained(Daemon *daemon) {
         return !n;
 }
 
+/* The last metrics go when all else has gone, so that they tell of it. */
+static bool daemon_has_measured(Daemon *daemon) {
+        bool measuring = false;
+
+        for (size_t i = 0; i < daemon->n_exporters; i++) {
+                if (!daemon->measured)
+                        exporter_measure(daemon->exporters[i]);
+                measuring |= exporter_is_measuring(daemon->exporters[i]);
+        }
+        daemon->measured = true;
+        return !measuring;
+}
+
 static void daemon_on_turn(uv_prepare_t *handle) {
         Daemon *daemon = handle->data;
         uint64_t now_unix_ns = daemon_now_unix_ns();
@@ -165,7 +184,8 @@ static void daemon_on_turn(uv_prepare_t *handle) {
         if (daemon->failure)
                 return;
         daemon_set_wake(daemon, now_unix_ns, retry || r == RECORDER_E_FULL);
-        if (daemon->state == DAEMON_DRAINING && daemon_is_drained(daemon))
+        if (daemon->state == DAEMON_DRAINING && daemon_is_drained(daemon) &&
+            daemon_has_measured(daemon))
                 daemon_leave(daemon);
 }
 
@@ -252,8 +272,10 @@ int daemon_run(const Config *config) {
         recorder_free(daemon.recorder);
         journal_free(daemon.journal);
         chains_free(daemon.chains);
+        metrics_free(daemon.metrics);
         notify_kept_deinit(&daemon.kept);
         buffer_deinit(&daemon.resource);
+        buffer_deinit(&daemon.own_resource);
         uv_loop_close(&daemon.loop);
         return r;
 }

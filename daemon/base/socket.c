@@ -4,8 +4,12 @@
 
 #include "daemon/base/error.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <grp.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -106,4 +110,59 @@ void socket_remove(const char *path) {
 
         if (socket_address(&address, path) == 0)
                 (void)socket_remove_stale(&address);
+}
+
+/* ---- TCP ---- */
+
+bool socket_parse_tcp(const char *address, struct sockaddr_storage *parsed) {
+        struct sockaddr_in *v4 = (struct sockaddr_in *)parsed;
+        struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)parsed;
+        const char *colon = strrchr(address, ':');
+        size_t size = colon ? (size_t)(colon - address) : 0;
+        char host[INET6_ADDRSTRLEN + 2], *end;
+        unsigned long port;
+
+        if (!colon || size >= sizeof host || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+                return false;
+        port = strtoul(colon + 1, &end, 10);
+        if (!port || port > 65535)
+                return false;
+        snprintf(host, sizeof host, "%.*s", (int)size, address);
+        *parsed = (struct sockaddr_storage){0};
+        if (*host == '[' && host[size - 1] == ']') {
+                host[size - 1] = '\0';
+                *v6 = (struct sockaddr_in6){.sin6_family = AF_INET6,
+                                            .sin6_port = htons((uint16_t)port)};
+                return inet_pton(AF_INET6, host + 1, &v6->sin6_addr) == 1;
+        }
+        *v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+        return inet_pton(AF_INET, !*host || !strcmp(host, "localhost") ? "127.0.0.1" : host,
+                         &v4->sin_addr) == 1;
+}
+
+int socket_listen_tcp(int *fdp, const char *address) {
+        struct sockaddr_storage parsed;
+        int fd, error;
+
+        if (!socket_parse_tcp(address, &parsed)) {
+                errno = EINVAL;
+                return SOCKET_E_PATH;
+        }
+        fd = socket(parsed.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd < 0 && errno == EAFNOSUPPORT) /* no IPv6 here */
+                return SOCKET_E_PATH;
+        if (fd < 0)
+                return error_origin(-errno);
+        if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) < 0 ||
+            bind(fd, (const struct sockaddr *)&parsed,
+                 parsed.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                              : sizeof(struct sockaddr_in)) < 0 ||
+            listen(fd, SOMAXCONN) < 0) {
+                error = errno;
+                close(fd);
+                errno = error;
+                return error == EADDRINUSE ? SOCKET_E_IN_USE : SOCKET_E_PATH;
+        }
+        *fdp = fd;
+        return 0;
 }

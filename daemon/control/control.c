@@ -54,7 +54,7 @@ typedef struct ControlConnection {
 
 struct Control {
         ControlOptions options;
-        char *path;
+        char *path; /* NULL: a port */
         uv_loop_t *loop;
         int fd;
         uv_poll_t poll;
@@ -438,12 +438,16 @@ int control_open(Control **controlp, uv_loop_t *loop, const ControlOptions *opti
         tail_init(&control->tail, options->recorder);
         control->options.tail = &control->tail.counters;
         list_init(&control->connections);
-        control->path = strdup(options->socket);
-        if (!control->path) {
-                free(control);
-                return error_origin(-ENOMEM);
+        if (!options->tcp) {
+                control->path = strdup(options->socket);
+                if (!control->path) {
+                        free(control);
+                        return error_origin(-ENOMEM);
+                }
         }
-        r = socket_listen(&control->fd, options->socket, options->mode, options->group);
+        r = options->tcp ? socket_listen_tcp(&control->fd, options->tcp)
+                         : socket_listen(&control->fd, options->socket, options->mode,
+                                         options->group);
         if (r) {
                 free(control->path);
                 free(control);
@@ -466,6 +470,10 @@ int control_open(Control **controlp, uv_loop_t *loop, const ControlOptions *opti
         control_watch(control);
         *controlp = control;
         return 0;
+}
+
+const TailCounters *control_tail(const Control *control) {
+        return &control->tail.counters;
 }
 
 void control_turn(Control *control) {
@@ -517,5 +525,6 @@ void control_close(Control *control, void (*closed)(void *user), void *user) {
         uv_close((uv_handle_t *)&control->retry, control_handle_closed);
         uv_close((uv_handle_t *)&control->turning, control_handle_closed);
         close(control->fd);
-        socket_remove(control->path);
+        if (control->path)
+                socket_remove(control->path);
 }

@@ -5,6 +5,7 @@
 #include "daemon/base/error.h"
 #include "daemon/control/chain-list.h"
 #include "daemon/control/chain-view.h"
+#include "daemon/control/metric-writer.h"
 #include "daemon/control/render.h"
 #include "daemon/control/span-view.h"
 #include "daemon/control/status.h"
@@ -142,6 +143,12 @@ static int routes_flush(RoutesAnswer *answer, const RoutesQuestion *question) {
         return 0;
 }
 
+static int routes_metrics(RoutesAnswer *answer, const RoutesQuestion *question) {
+        answer->content_type = METRIC_TEXT_TYPE;
+        return error_trace(metrics_view_text(question->sources->metrics, &answer->body,
+                                             question->now_unix_ns));
+}
+
 /* ---- finding them ---- */
 
 typedef struct Route {
@@ -166,6 +173,7 @@ static const Route routes[] = {
         {"GET", "/v1/tail", routes_tail,
          QUERY_SERVICE | QUERY_NAME | QUERY_ERRORS | QUERY_MIN | QUERY_SINCE, 0},
         {"POST", "/v1/flush", routes_flush, QUERY_LEVEL | QUERY_TIMEOUT_MS, 0},
+        {"GET", "/metrics", routes_metrics, 0, 0},
 };
 
 static bool routes_match(const Route *route, const char *path, const char **restp) {
@@ -199,7 +207,8 @@ int routes_answer(RoutesAnswer *answer, const ControlOptions *sources, const Htt
         if (url_target_path(path, sizeof path, request->target))
                 return error_trace(routes_error(answer, 400, "malformed path"));
         for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
-                if (routes_match(&routes[i], path, &question.rest))
+                if (routes_match(&routes[i], path, &question.rest) &&
+                    (!sources->tcp || routes[i].answer == routes_metrics))
                         return error_trace(routes_follow(answer, &routes[i], &question, request));
         return error_trace(routes_error(answer, 404, "no such path"));
 }

@@ -51,6 +51,13 @@ static bool status_holds(const Status *status, BatchSignal signal) {
         return holds;
 }
 
+static void status_dropped(Render *render, const uint64_t n_dropped[_BATCH_DROPS_N]) {
+        render_open_object(render, "dropped");
+        for (unsigned drop = 0; drop < _BATCH_DROPS_N; drop++)
+                render_u64(render, batch_drop_name((BatchDrop)drop), n_dropped[drop]);
+        render_close(render);
+}
+
 static void status_exporter_sums(Render *render, const Status *status, unsigned i,
                                  BatchSignal signal) {
         const RecorderExporter *exporter = &status->view.exporters[i];
@@ -62,11 +69,7 @@ static void status_exporter_sums(Render *render, const Status *status, unsigned 
         render_u64(render, "owed", exporter->of[signal].n_owed);
         render_u64(render, "delivered", exporter->of[signal].n_delivered);
         render_u64(render, "in_memory", status->n_pending[i][signal]);
-        render_open_object(render, "dropped");
-        for (unsigned drop = 0; drop < _BATCH_DROPS_N; drop++)
-                render_u64(render, batch_drop_name((BatchDrop)drop),
-                           exporter->of[signal].n_dropped[drop]);
-        render_close(render);
+        status_dropped(render, exporter->of[signal].n_dropped);
         render_close(render);
 }
 
@@ -198,6 +201,14 @@ static const char *status_exporter_state(ExporterState state) {
         return NULL;
 }
 
+static void status_exporter_metrics(Render *render, const ExporterStatus *exporter) {
+        render_open_object(render, "metrics");
+        render_u64(render, "delivered", exporter->points.n_delivered);
+        status_dropped(render, exporter->points.n_dropped);
+        render_text(render, "last_error", exporter->metrics_error);
+        render_close(render);
+}
+
 static void status_exporters(Render *render, const Status *status) {
         render_open_array(render, "exporters");
         for (size_t i = 0; i < status->n_exporters; i++) {
@@ -214,6 +225,8 @@ static void status_exporters(Render *render, const Status *status) {
                 if (exporter->state == EXPORTER_WAITING)
                         render_u64(render, "next_try_unix_nano", exporter->next_try_unix_ns);
                 render_text(render, "last_error", exporter->last_error);
+                if (exporter->sends_metrics)
+                        status_exporter_metrics(render, exporter);
                 render_close(render);
         }
         render_close(render);

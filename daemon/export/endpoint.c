@@ -6,9 +6,10 @@
 #include <string.h>
 
 int endpoint_parse(Endpoint *endpoint, const char *base_url) {
-        static const char *const names[_BATCH_SIGNALS_N] = {
+        static const char *const names[_ENDPOINT_SIGNALS_N] = {
                 [BATCH_TRACES] = "traces",
                 [BATCH_LOGS] = "logs",
+                [ENDPOINT_METRICS] = "metrics",
         };
         size_t size;
 
@@ -17,7 +18,7 @@ int endpoint_parse(Endpoint *endpoint, const char *base_url) {
         size = strlen(endpoint->url.path);
         if (size && endpoint->url.path[size - 1] == '/')
                 size--;
-        for (int signal = 0; signal < _BATCH_SIGNALS_N; signal++)
+        for (int signal = 0; signal < _ENDPOINT_SIGNALS_N; signal++)
                 snprintf(endpoint->paths[signal], sizeof(endpoint->paths[signal]), "%.*s/v1/%s",
                          (int)size, endpoint->url.path, names[signal]);
         return 0;

@@ -18,9 +18,15 @@ enum {
         ENDPOINT_E_URL, /* not an http:// URL with a host */
 };
 
+/* All that is exported: the signals of batches, and metrics, which are not batched. */
+enum {
+        ENDPOINT_METRICS = _BATCH_SIGNALS_N,
+        _ENDPOINT_SIGNALS_N,
+};
+
 typedef struct Endpoint {
         Url url;
-        char paths[_BATCH_SIGNALS_N][URL_PATH_MAX + sizeof("/v1/traces")];
+        char paths[_ENDPOINT_SIGNALS_N][URL_PATH_MAX + sizeof("/v1/metrics")];
 } Endpoint;
 
 int endpoint_parse(Endpoint *endpoint, const char *base_url);

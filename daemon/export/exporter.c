@@ -48,8 +48,14 @@ struct Exporter {
         bool working;
 
         ExporterState state;
-        ExporterHealth health;
+        ExporterHealth health, metrics_health;
         ExporterStatus status;
+        int (*metrics)(void *user, Buffer *out, size_t *n_pointsp);
+        void *metrics_user;
+        uint64_t metrics_wish_unix_ns; /* the collector's: none before that */
+        uv_timer_t metrics_timer;
+        bool metrics_due;
+        bool measuring;       /* the request is one of metrics, else of the batch */
         unsigned turn;        /* the signal that is asked first */
         Batch *batch;         /* the one that is sent, or NULL */
         BatchCursor cursor;   /* behind the request that is sent */
@@ -80,24 +86,26 @@ static void exporter_check(Exporter *exporter, int r) {
 
 /* ---- health ---- */
 
-static void exporter_log_health(const Exporter *exporter) {
+static void exporter_log_health(const Exporter *exporter, const char *what, ExporterHealth health,
+                                const char *error) {
         const ExporterStatus *status = &exporter->status;
 
-        switch (exporter->health) {
+        switch (health) {
         case EXPORTER_WELL:
-                log_info("exporter %s: %s takes all again", status->name, status->endpoint);
+                log_info("exporter %s: %s takes all %s again", status->name, status->endpoint,
+                         what);
                 break;
         case EXPORTER_REJECTED:
-                log_warning("exporter %s: %s takes a part only: %s", status->name, status->endpoint,
-                            status->last_error);
+                log_warning("exporter %s: %s takes a part of the %s only: %s", status->name,
+                            status->endpoint, what, error);
                 break;
         case EXPORTER_REFUSED:
-                log_warning("exporter %s: %s refuses what it is sent, which is dropped: %s",
-                            status->name, status->endpoint, status->last_error);
+                log_warning("exporter %s: %s refuses the %s it is sent, which are dropped: %s",
+                            status->name, status->endpoint, what, error);
                 break;
         case EXPORTER_AWAY:
-                log_warning("exporter %s: %s takes nothing now and is tried again: %s",
-                            status->name, status->endpoint, status->last_error);
+                log_warning("exporter %s: %s takes no %s now and is tried again: %s", status->name,
+                            status->endpoint, what, error);
                 break;
         }
 }
@@ -109,23 +117,28 @@ static void exporter_note(Exporter *exporter, const RetryVerdict *verdict) {
                 [RETRY_REFUSED] = EXPORTER_REFUSED,
                 [RETRY_LATER] = EXPORTER_AWAY,
         };
+        bool measuring = exporter->measuring;
+        ExporterHealth *healthp = measuring ? &exporter->metrics_health : &exporter->health;
         ExporterHealth health = healths[verdict->result];
+        char *error =
+                measuring ? exporter->status.metrics_error : exporter->status.last_error;
 
-        snprintf(exporter->status.last_error, sizeof(exporter->status.last_error), "%s",
-                 verdict->text);
-        if (verdict->result != RETRY_LATER)
+        snprintf(error, sizeof(exporter->status.last_error), "%s", verdict->text);
+        if (verdict->result != RETRY_LATER && !measuring)
                 exporter->status.misconfigured = verdict->result == RETRY_REFUSED;
-        if (health != exporter->health) {
-                exporter->health = health;
-                exporter_log_health(exporter);
+        if (health != *healthp) {
+                *healthp = health;
+                exporter_log_health(exporter, measuring ? "metrics" : "spans and logs", health,
+                                    error);
         }
 }
 
 /* ---- one request ---- */
 
-/* The request is answered for, and with its last one the batch. */
+/* The request is answered for, and with its last one the batch; or one of metrics is. */
 static int exporter_finish(Exporter *exporter, const BatchOutcome *outcome) {
-        BatchOutcome *sum = &exporter->outcome;
+        bool measuring = exporter->measuring;
+        BatchOutcome *sum = measuring ? &exporter->status.points : &exporter->outcome;
         int r = 0;
 
         sum->n_delivered += outcome->n_delivered;
@@ -133,7 +146,8 @@ static int exporter_finish(Exporter *exporter, const BatchOutcome *outcome) {
                 sum->n_dropped[drop] += outcome->n_dropped[drop];
         exporter->head.size = exporter->body.size = 0;
         exporter->state = EXPORTER_IDLE;
-        if (exporter->cursor.done) {
+        exporter->measuring = false;
+        if (!measuring && exporter->cursor.done) {
                 r = recorder_done(exporter->recorder, &exporter->batch, exporter->index, sum,
                                   exporter_now_unix_ns());
                 exporter->batch = NULL;
@@ -148,9 +162,10 @@ static int exporter_send(Exporter *exporter) {
 }
 
 static int exporter_send_first(Exporter *exporter) {
+        unsigned signal = exporter->measuring ? ENDPOINT_METRICS : exporter->batch->signal;
         HttpClientRequest request = {
                 .method = "POST",
-                .target = exporter->endpoint.paths[exporter->batch->signal],
+                .target = exporter->endpoint.paths[signal],
                 .authority = exporter->endpoint.url.authority,
                 .headers = exporter->headers,
                 .n_headers = exporter->n_headers,
@@ -239,18 +254,25 @@ static int exporter_drop_too_large(Exporter *exporter) {
 
         log_warning("exporter %s: %zu %s dropped: the request is over 4 MiB", exporter->status.name,
                     exporter->n_objects,
-                    exporter->batch->signal == BATCH_TRACES ? "spans" : "logs");
+                    exporter->measuring                       ? "data points"
+                    : exporter->batch->signal == BATCH_TRACES ? "spans"
+                                                              : "logs");
         return error_trace(exporter_finish(exporter, &outcome));
 }
 
 static int exporter_begin(Exporter *exporter) {
         int r = 0;
 
-        if (!exporter->encoder)
-                r = batch_encoder_new(&exporter->encoder);
-        if (!r)
-                r = batch_encode(exporter->encoder, exporter->batch, &exporter->cursor,
-                                 &exporter->body, &exporter->n_objects);
+        if (exporter->measuring) {
+                r = exporter->metrics(exporter->metrics_user, &exporter->body,
+                                      &exporter->n_objects);
+        } else {
+                if (!exporter->encoder)
+                        r = batch_encoder_new(&exporter->encoder);
+                if (!r)
+                        r = batch_encode(exporter->encoder, exporter->batch, &exporter->cursor,
+                                         &exporter->body, &exporter->n_objects);
+        }
         if (r)
                 return error_trace(r);
         if (!exporter->n_objects) /* an empty request is never sent */
@@ -291,15 +313,26 @@ static int exporter_next(Exporter *exporter) {
         int r = 0;
 
         while (!r && exporter->state == EXPORTER_IDLE && !exporter->closing) {
-                if (!exporter->batch)
+                exporter->measuring = exporter->metrics_due && !exporter->batch;
+                if (exporter->measuring)
+                        exporter->metrics_due = false;
+                else if (!exporter->batch)
                         exporter_take_batch(exporter);
-                if (!exporter->batch) {
+                if (!exporter->batch && !exporter->measuring) {
                         exporter_rest(exporter);
                         break;
                 }
                 r = exporter_begin(exporter);
         }
         return error_trace(r);
+}
+
+static void exporter_on_metrics(uv_timer_t *timer) {
+        Exporter *exporter = timer->data;
+
+        if (exporter_now_unix_ns() >= exporter->metrics_wish_unix_ns)
+                exporter->metrics_due = true;
+        exporter_check(exporter, exporter_next(exporter));
 }
 
 /* ---- the answer ---- */
@@ -341,13 +374,25 @@ static int exporter_judge(Exporter *exporter, RetryVerdict *verdict, const Http1
         return error_trace(r);
 }
 
+/* Metrics that fail are made good by the next ones: at the next interval, or when it is wished. */
+static void exporter_put_metrics_off(Exporter *exporter, uint64_t delay_ns) {
+        if (delay_ns > RETRY_AFTER_MAX_NS)
+                delay_ns = RETRY_AFTER_MAX_NS;
+        exporter->metrics_wish_unix_ns = exporter_now_unix_ns() + delay_ns;
+        exporter->metrics_due = false;
+}
+
 static int exporter_act(Exporter *exporter, const RetryVerdict *verdict) {
+        bool later = verdict->result == RETRY_LATER;
         int r;
 
         exporter_note(exporter, verdict);
-        if (verdict->result == RETRY_LATER)
+        if (later && !exporter->measuring)
                 return error_trace(exporter_wait(exporter, verdict));
-        retry_reset(&exporter->retry);
+        if (later)
+                exporter_put_metrics_off(exporter, verdict->delay_ns);
+        else
+                retry_reset(&exporter->retry);
         r = exporter_finish(exporter, &verdict->outcome);
         if (!r)
                 r = exporter_next(exporter);
@@ -433,6 +478,9 @@ static int exporter_set_up(Exporter *exporter, const ExporterOptions *options) {
 
         exporter->status.name = options->name;
         exporter->status.endpoint = options->endpoint;
+        exporter->status.sends_metrics = options->metrics_interval_ns;
+        exporter->metrics = options->metrics;
+        exporter->metrics_user = options->metrics_user;
         exporter->retry = (Retry){
                 .initial_ns = options->retry_initial_ns,
                 .max_ns = options->retry_max_ns,
@@ -473,7 +521,12 @@ int exporter_open(Exporter **exporterp, uv_loop_t *loop, Recorder *recorder,
                 return error_trace(r);
         }
         uv_timer_init(loop, &exporter->timer);
-        exporter->timer.data = exporter->work.data = exporter;
+        uv_timer_init(loop, &exporter->metrics_timer);
+        exporter->timer.data = exporter->work.data = exporter->metrics_timer.data = exporter;
+        if (options->metrics_interval_ns)
+                uv_timer_start(&exporter->metrics_timer, exporter_on_metrics,
+                               options->metrics_interval_ns / 1000000,
+                               options->metrics_interval_ns / 1000000);
         *exporterp = exporter;
         return 0;
 }
@@ -489,6 +542,16 @@ void exporter_hurry(Exporter *exporter) {
         } else {
                 exporter_wake(exporter);
         }
+}
+
+void exporter_measure(Exporter *exporter) {
+        if (exporter->status.sends_metrics && exporter->metrics_health != EXPORTER_AWAY)
+                exporter->metrics_due = true;
+        exporter_wake(exporter);
+}
+
+bool exporter_is_measuring(const Exporter *exporter) {
+        return exporter->metrics_due || exporter->measuring;
 }
 
 void exporter_status(const Exporter *exporter, ExporterStatus *status) {
@@ -519,9 +582,10 @@ void exporter_close(Exporter *exporter, void (*closed)(void *user), void *user) 
         exporter->closing = true;
         exporter->closed = closed;
         exporter->closed_user = user;
-        exporter->n_open = 2 + exporter->working;
+        exporter->n_open = 3 + exporter->working;
         if (exporter->working)
                 uv_cancel((uv_req_t *)&exporter->work); /* else it ends soon */
         connection_close(exporter->connection, exporter_on_connection_closed, exporter);
         uv_close((uv_handle_t *)&exporter->timer, exporter_on_timer_closed);
+        uv_close((uv_handle_t *)&exporter->metrics_timer, exporter_on_timer_closed);
 }

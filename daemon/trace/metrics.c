@@ -3,6 +3,7 @@
 #include "daemon/trace/metrics.h"
 
 #include "daemon/base/error.h"
+#include "daemon/trace/span.h"
 #include "proto/otlp.h"
 #include "proto/pb.h"
 #include "proto/utf8.h"
@@ -46,6 +47,7 @@ static const MetricsShape metrics_shapes[_METRICS_KINDS_N] = {
                                 10},
 };
 
+static const char metrics_prefix[] = "primitive.";
 static const char metrics_duration[] = "primitive.duration_ms";
 
 static const char *const metrics_kinds[] = {
@@ -108,8 +110,13 @@ static void metrics_key_add(MetricsKey *key, ValidateText text) {
         key->size += 1 + text.size;
 }
 
+/* What else a series is known by. */
+static uint64_t metrics_scope(MetricsKind kind, unsigned span_kind, unsigned status_code) {
+        return (uint64_t)kind << 16 | span_kind << 8 | status_code;
+}
+
 static int metrics_series_new(Metrics *metrics, MetricsKind kind, MetricsSeries **seriesp,
-                              const MetricsKey *key) {
+                              uint64_t scope, const MetricsKey *key) {
         MetricsTable *table = &metrics->tables[kind];
         size_t key_size = key ? key->size : 0;
         MetricsSeries *series = calloc(1, sizeof *series + key_size);
@@ -122,7 +129,7 @@ static int metrics_series_new(Metrics *metrics, MetricsKind kind, MetricsSeries 
         if (key) {
                 series->key_size = key_size;
                 memcpy(series->key, key->bytes, key_size);
-                r = id_index_put(&metrics->by_key, &series->by_key, kind, series->key, key_size);
+                r = id_index_put(&metrics->by_key, &series->by_key, scope, series->key, key_size);
                 if (r) {
                         free(series);
                         return error_trace(r);
@@ -135,8 +142,8 @@ static int metrics_series_new(Metrics *metrics, MetricsKind kind, MetricsSeries 
 }
 
 static int metrics_find(Metrics *metrics, MetricsKind kind, MetricsSeries **seriesp,
-                        const MetricsKey *key) {
-        IdIndexEntry *entry = id_index_find(&metrics->by_key, kind, key->bytes, key->size);
+                        uint64_t scope, const MetricsKey *key) {
+        IdIndexEntry *entry = id_index_find(&metrics->by_key, scope, key->bytes, key->size);
         MetricsTable *table = &metrics->tables[kind];
 
         if (entry) {
@@ -144,9 +151,9 @@ static int metrics_find(Metrics *metrics, MetricsKind kind, MetricsSeries **seri
                 return 0;
         }
         if (table->n_series < metrics_shapes[kind].n_series_max)
-                return error_trace(metrics_series_new(metrics, kind, seriesp, key));
+                return error_trace(metrics_series_new(metrics, kind, seriesp, scope, key));
         if (!table->overflow) {
-                int r = metrics_series_new(metrics, kind, &table->overflow, NULL);
+                int r = metrics_series_new(metrics, kind, &table->overflow, scope, NULL);
 
                 if (r)
                         return error_trace(r);
@@ -155,45 +162,61 @@ static int metrics_find(Metrics *metrics, MetricsKind kind, MetricsSeries **seri
         return 0;
 }
 
-static int metrics_count(Metrics *metrics, MetricsKind kind, const MetricsKey *key,
-                         double duration_ms) {
-        const MetricsShape *shape = &metrics_shapes[kind];
-        MetricsSeries *series = NULL;
+static void metrics_count(MetricsSeries *series, double duration_ms) {
+        const MetricsShape *shape = &metrics_shapes[series->kind];
         size_t i = 0;
-        int r;
 
-        r = metrics_find(metrics, kind, &series, key);
-        if (r)
-                return error_trace(r);
         while (i < shape->n_bounds && duration_ms > shape->bounds[i])
                 i++;
         series->buckets[i]++;
         series->count++;
         series->sum_ms += duration_ms;
-        return 0;
 }
 
 /* ---- spans ---- */
 
-static int metrics_count_span(Metrics *metrics, const Span *span, double duration_ms) {
-        const Session *session = span->object.session;
-        const char *service = session->service ? session->service : "unknown_service";
-        uint8_t kind = span->kind < sizeof metrics_kinds / sizeof *metrics_kinds ? span->kind : 0;
-        uint8_t status = span->status_code < sizeof metrics_statuses / sizeof *metrics_statuses
-                                 ? span->status_code
-                                 : 0;
-        ValidateText name = {"", 0};
-        MetricsKey key;
+static ValidateText metrics_name(const Span *span) {
+        const Journal *journal = span->object.session->journal;
 
-        if (span->name)
-                name = (ValidateText){(const char *)journal_at(session->journal, span->name),
-                                      span->name_size};
-        key.size = 0;
-        metrics_key_add(&key, (ValidateText){service, strlen(service)});
-        metrics_key_add(&key, name);
-        metrics_key_add(&key, (ValidateText){(const char *)&kind, 1});
-        metrics_key_add(&key, (ValidateText){(const char *)&status, 1});
-        return error_trace(metrics_count(metrics, METRICS_SPANS, &key, duration_ms));
+        if (!span->name)
+                return (ValidateText){"", 0};
+        return (ValidateText){(const char *)journal_at(journal, span->name), span->name_size};
+}
+
+/* Of a session, and so of a service, that is known. */
+static bool metrics_is_of(const MetricsSeries *series, uint64_t scope, ValidateText name) {
+        const uint8_t *known = series->key + 1 + series->key[0];
+
+        return series->by_key.scope == scope && known[0] == name.size &&
+               !memcmp(known + 1, name.data, name.size);
+}
+
+/* A session's spans are of few kinds: most are found where the last ones were. */
+static int metrics_count_span(Metrics *metrics, const Span *span, double duration_ms) {
+        bool kind = span->kind < sizeof metrics_kinds / sizeof *metrics_kinds;
+        bool status = span->status_code < sizeof metrics_statuses / sizeof *metrics_statuses;
+        uint64_t scope = metrics_scope(METRICS_SPANS, kind ? span->kind : 0,
+                                       status ? span->status_code : 0);
+        Session *session = span->object.session;
+        const char *service = session->service ? session->service : "unknown_service";
+        ValidateText name = metrics_name(span);
+        MetricsSeries **last = &session->series[(name.size ^ scope >> 8) % SESSION_SERIES_N];
+        MetricsSeries *series = *last;
+        MetricsKey key;
+        int r;
+
+        if (!series || !metrics_is_of(series, scope, name)) {
+                key.size = 0;
+                metrics_key_add(&key, (ValidateText){service, strlen(service)});
+                metrics_key_add(&key, name);
+                r = metrics_find(metrics, METRICS_SPANS, &series, scope, &key);
+                if (r)
+                        return error_trace(r);
+                if (!series->overflow)
+                        *last = series;
+        }
+        metrics_count(series, duration_ms);
+        return 0;
 }
 
 /* ---- primitives ---- */
@@ -227,6 +250,9 @@ static void metrics_read_attribute(MetricsPrimitive *primitive, const PbField *a
                         key = field;
                 else if (field.number == OTLP_KEY_VALUE_VALUE)
                         value = field;
+        if (key.size < strlen(metrics_prefix) ||
+            memcmp(key.data, metrics_prefix, strlen(metrics_prefix)))
+                return;
         reader = pb_reader(value.data, value.size);
         while (pb_next(&reader, &field))
                 member = field;
@@ -255,6 +281,7 @@ static void metrics_read_piece(MetricsPrimitive *primitive, const JoinPiece *pie
 static int metrics_count_primitive(Metrics *metrics, const Span *span, double duration_ms,
                                    ObjectPieces *pieces) {
         MetricsPrimitive primitive = {.duration_ms = duration_ms};
+        MetricsSeries *series = NULL;
         MetricsKey key;
         int r;
 
@@ -271,8 +298,12 @@ static int metrics_count_primitive(Metrics *metrics, const Span *span, double du
                         return 0;
                 metrics_key_add(&key, primitive.texts[i]);
         }
-        return error_trace(
-                metrics_count(metrics, METRICS_PRIMITIVES, &key, primitive.duration_ms));
+        r = metrics_find(metrics, METRICS_PRIMITIVES, &series,
+                         metrics_scope(METRICS_PRIMITIVES, 0, 0), &key);
+        if (r)
+                return error_trace(r);
+        metrics_count(series, primitive.duration_ms);
+        return 0;
 }
 
 int metrics_close_span(Metrics *metrics, const Span *span, uint64_t end_unix_ns,
@@ -301,18 +332,24 @@ const double *metrics_bounds(MetricsKind kind, size_t *np) {
         return metrics_shapes[kind].bounds;
 }
 
+static MetricsLabel metrics_literal(const MetricsSeries *series, unsigned n, const char *text) {
+        return (MetricsLabel){metrics_shapes[series->kind].keys[n], text, strlen(text)};
+}
+
 unsigned metrics_labels(const MetricsSeries *series, MetricsLabel labels[METRICS_LABELS_MAX]) {
         const uint8_t *at = series->key;
+        uint64_t scope = series->by_key.scope;
         unsigned n = 0;
 
+        if (series->overflow)
+                return 0;
         for (; at < series->key + series->key_size; at += 1 + at[0], n++)
                 labels[n] = (MetricsLabel){metrics_shapes[series->kind].keys[n],
                                            (const char *)at + 1, at[0]};
-        if (n && series->kind == METRICS_SPANS) {
-                labels[2].text = metrics_kinds[(uint8_t)*labels[2].text];
-                labels[2].size = strlen(labels[2].text);
-                labels[3].text = metrics_statuses[(uint8_t)*labels[3].text];
-                labels[3].size = strlen(labels[3].text);
+        if (series->kind == METRICS_SPANS) {
+                labels[2] = metrics_literal(series, 2, metrics_kinds[scope >> 8 & 0xff]);
+                labels[3] = metrics_literal(series, 3, metrics_statuses[scope & 0xff]);
+                n = 4;
         }
         return n;
 }

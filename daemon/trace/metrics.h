@@ -12,13 +12,12 @@
  * Cumulative since they were started, in this process: they are not in the journal, and a replay
  * counts nothing.
  *
- * Owns: its series.  Bound: METRICS_SPANS_MAX and METRICS_PRIMITIVES_MAX series, each with texts of
- * METRICS_TEXT_MAX.  I/O: none.  Clock: passed in.
+ * Owns: its series. Sessions point to some, so it outlives them.  Bound: METRICS_SPANS_MAX and
+ * METRICS_PRIMITIVES_MAX series, each with texts of METRICS_TEXT_MAX.  I/O: none.  Clock: passed
+ * in.
  */
 
 #include "daemon/trace/id-index.h"
-#include "daemon/trace/object.h"
-#include "daemon/trace/span.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -53,10 +52,12 @@ typedef struct MetricsSeries {
         double sum_ms;
         uint64_t buckets[METRICS_BOUNDS_MAX + 1]; /* up to and with bound i; the last: over all */
         size_t key_size;
-        uint8_t key[]; /* each text behind its size, a byte */
+        uint8_t key[]; /* each text behind its size, a byte; numbers are in the entry's scope */
 } MetricsSeries;
 
 typedef struct Metrics Metrics;
+typedef struct ObjectPieces ObjectPieces;
+typedef struct Span Span;
 
 int metrics_new(Metrics **metricsp, uint64_t seed);
 Metrics *metrics_free(Metrics *metrics);

@@ -31,6 +31,7 @@ enum {
         SESSION_SCOPES_MAX = 1024,
         SESSION_SCOPE_MAX = 4 * 1024,         /* bytes of one */
         SESSION_SCOPES_SIZE_MAX = 128 * 1024, /* bytes of all */
+        SESSION_SERIES_N = 8,
 };
 
 typedef struct SessionCredentials {
@@ -104,6 +105,7 @@ typedef struct Session {
         uint64_t n_refused;  /* records */
         uint64_t n_lost;     /* spans, updates, ends and logs that the client says it dropped */
         uint64_t n_lost_ends;
+        struct MetricsSeries *series[SESSION_SERIES_N]; /* some that count its spans; metrics' */
         SessionCursor *cursors; /* [ARENA_CHUNKS], as the journal knows them; NULL: never any */
         void *peer;             /* the connection that speaks for it now, or NULL; ingest's */
         void *arena; /* the ArenaReader of what its client writes to, or NULL; ingest's */

@@ -436,7 +436,7 @@ class Collector(http.server.BaseHTTPRequestHandler):
             ).resource_spans:
                 for of_scope in of_resource.scope_spans:
                     self.keep(of_resource, of_scope, of_scope.spans)
-        else:
+        elif self.path == "/v1/logs":
             answer = logs_service.ExportLogsServiceResponse()
             for of_resource in logs_service.ExportLogsServiceRequest.FromString(body).resource_logs:
                 for of_scope in of_resource.scope_logs:

@@ -26,6 +26,13 @@ enum {
 
 typedef Opentelemetry__Proto__Collector__Trace__V1__ExportTraceServiceRequest BackendTraces;
 typedef Opentelemetry__Proto__Collector__Logs__V1__ExportLogsServiceRequest BackendLogs;
+typedef Opentelemetry__Proto__Collector__Metrics__V1__ExportMetricsServiceRequest BackendMetrics;
+
+typedef struct BackendScript {
+        const BackendStep *steps;
+        size_t n_steps;
+        size_t n_requests; /* so far, whatever came of them */
+} BackendScript;
 
 struct Backend {
         pthread_t thread;
@@ -34,10 +41,9 @@ struct Backend {
         struct sockaddr_in address;
         int listener, wake;
         bool listening, leaving, finished;
-        const BackendStep *steps;
-        size_t n_steps;
-        size_t n_requests;
-        uint64_t request_ns[BACKEND_REQUESTS_MAX];
+        BackendScript script, metrics_script;
+        uint64_t request_ns[BACKEND_REQUESTS_MAX]; /* [script.n_requests] */
+        const BackendMetrics *metrics;             /* the newest, or NULL */
         ProtobufCMessage **taken;
         size_t n_taken;
         BackendSpan *spans;
@@ -109,6 +115,15 @@ static void backend_keep_logs(Backend *backend, const ProtobufCMessage *message)
         }
 }
 
+static void backend_keep_metrics(Backend *backend, const ProtobufCMessage *message) {
+        const BackendMetrics *request = (const BackendMetrics *)message;
+
+        ck_assert_uint_eq(request->n_resource_metrics, 1);
+        ck_assert_ptr_nonnull(request->resource_metrics[0]->resource);
+        ck_assert_uint_eq(request->resource_metrics[0]->n_scope_metrics, 1);
+        backend->metrics = request;
+}
+
 /* What it can be asked to take. */
 typedef struct BackendSignal {
         const char *target;
@@ -121,6 +136,7 @@ typedef struct BackendSignal {
 static const BackendSignal backend_signals[] = {
         {"/v1/traces", &BACKEND_REQUEST(trace__v1__export_trace), backend_keep_traces},
         {"/v1/logs", &BACKEND_REQUEST(logs__v1__export_logs), backend_keep_logs},
+        {"/v1/metrics", &BACKEND_REQUEST(metrics__v1__export_metrics), backend_keep_metrics},
 };
 
 static const BackendSignal *backend_signal(const char *target) {
@@ -210,17 +226,22 @@ static bool backend_handle(Backend *backend, int fd, const Http1 *http) {
         const BackendSignal *signal = backend_signal(http1_message(http)->target);
         ProtobufCMessage *request = backend_decode(http, signal);
         const BackendStep *step = &take;
+        bool metrics = signal->keep == backend_keep_metrics;
+        BackendScript *script = metrics ? &backend->metrics_script : &backend->script;
 
         pthread_mutex_lock(&backend->mutex);
-        if (backend->n_steps) {
-                step = backend->steps++;
-                backend->n_steps--;
+        if (script->n_steps) {
+                step = script->steps++;
+                script->n_steps--;
         }
-        ck_assert_uint_lt(backend->n_requests, BACKEND_REQUESTS_MAX);
-        backend->request_ns[backend->n_requests++] = backend_now_ns();
+        if (!metrics) {
+                ck_assert_uint_lt(script->n_requests, BACKEND_REQUESTS_MAX);
+                backend->request_ns[script->n_requests] = backend_now_ns();
+        }
+        script->n_requests++;
         if ((step->how == BACKEND_ANSWER && step->status == 200) || step->how == BACKEND_REJECT) {
                 backend_take(backend, signal, request);
-                backend->n_rejected += step->n_rejected;
+                backend->n_rejected += metrics ? 0 : step->n_rejected;
         } else {
                 protobuf_c_message_free_unpacked(request, NULL);
         }
@@ -373,39 +394,52 @@ void backend_leave(Backend *backend) {
         pthread_mutex_unlock(&backend->mutex);
 }
 
-void backend_script(Backend *backend, const BackendStep *steps, size_t n) {
+static void backend_set_script(Backend *backend, BackendScript *script, const BackendStep *steps,
+                               size_t n) {
         pthread_mutex_lock(&backend->mutex);
-        backend->steps = steps;
-        backend->n_steps = n;
+        script->steps = steps;
+        script->n_steps = n;
         pthread_mutex_unlock(&backend->mutex);
 }
 
-void backend_await_requests(Backend *backend, size_t n) {
+void backend_script(Backend *backend, const BackendStep *steps, size_t n) {
+        backend_set_script(backend, &backend->script, steps, n);
+}
+
+static void backend_await(Backend *backend, const BackendScript *script, size_t n) {
         struct timespec deadline;
 
         clock_gettime(CLOCK_REALTIME, &deadline);
         deadline.tv_sec += HARNESS_PATIENCE_S;
         pthread_mutex_lock(&backend->mutex);
-        while (backend->n_requests < n)
+        while (script->n_requests < n)
                 ck_assert_int_eq(
                         pthread_cond_timedwait(&backend->changed, &backend->mutex, &deadline), 0);
         pthread_mutex_unlock(&backend->mutex);
 }
 
-size_t backend_n_requests(Backend *backend) {
+void backend_await_requests(Backend *backend, size_t n) {
+        backend_await(backend, &backend->script, n);
+}
+
+static size_t backend_count(Backend *backend, const BackendScript *script) {
         size_t n;
 
         pthread_mutex_lock(&backend->mutex);
-        n = backend->n_requests;
+        n = script->n_requests;
         pthread_mutex_unlock(&backend->mutex);
         return n;
+}
+
+size_t backend_n_requests(Backend *backend) {
+        return backend_count(backend, &backend->script);
 }
 
 uint64_t backend_request_ns(Backend *backend, size_t i) {
         uint64_t ns;
 
         pthread_mutex_lock(&backend->mutex);
-        ck_assert_uint_lt(i, backend->n_requests);
+        ck_assert_uint_lt(i, backend->script.n_requests);
         ns = backend->request_ns[i];
         pthread_mutex_unlock(&backend->mutex);
         return ns;
@@ -484,6 +518,47 @@ const BackendLog *backend_find_log(Backend *backend, const char *text) {
                 if (log->log->body && !strcmp(log->log->body->string_value, text))
                         return log;
         return NULL;
+}
+
+void backend_script_metrics(Backend *backend, const BackendStep *steps, size_t n) {
+        backend_set_script(backend, &backend->metrics_script, steps, n);
+}
+
+void backend_await_metrics(Backend *backend, size_t n) {
+        backend_await(backend, &backend->metrics_script, n);
+}
+
+size_t backend_n_metrics(Backend *backend) {
+        return backend_count(backend, &backend->metrics_script);
+}
+
+/* All that was taken is kept, so what is returned stays. */
+static const BackendMetrics *backend_newest_metrics(Backend *backend) {
+        const BackendMetrics *metrics;
+
+        pthread_mutex_lock(&backend->mutex);
+        metrics = backend->metrics;
+        pthread_mutex_unlock(&backend->mutex);
+        return metrics;
+}
+
+const OtlpMetric *backend_metric(Backend *backend, const char *name) {
+        const BackendMetrics *newest = backend_newest_metrics(backend);
+        const Opentelemetry__Proto__Metrics__V1__ScopeMetrics *scope;
+
+        if (!newest)
+                return NULL;
+        scope = newest->resource_metrics[0]->scope_metrics[0];
+        for (size_t i = 0; i < scope->n_metrics; i++)
+                if (!strcmp(scope->metrics[i]->name, name))
+                        return scope->metrics[i];
+        return NULL;
+}
+
+const OtlpResource *backend_metrics_resource(Backend *backend) {
+        const BackendMetrics *newest = backend_newest_metrics(backend);
+
+        return newest ? newest->resource_metrics[0]->resource : NULL;
 }
 
 const char *backend_string(OtlpKeyValue *const *attributes, size_t n, const char *key) {

@@ -12,6 +12,7 @@
  */
 
 #include "otlp/logs_service.pb-c.h"
+#include "otlp/metrics_service.pb-c.h"
 #include "otlp/trace_service.pb-c.h"
 
 #include <stdbool.h>
@@ -21,6 +22,8 @@
 typedef Opentelemetry__Proto__Trace__V1__Span OtlpSpan;
 typedef Opentelemetry__Proto__Trace__V1__Span__Event OtlpEvent;
 typedef Opentelemetry__Proto__Logs__V1__LogRecord OtlpLog;
+typedef Opentelemetry__Proto__Metrics__V1__Metric OtlpMetric;
+typedef Opentelemetry__Proto__Metrics__V1__NumberDataPoint OtlpPoint;
 typedef Opentelemetry__Proto__Common__V1__KeyValue OtlpKeyValue;
 typedef Opentelemetry__Proto__Resource__V1__Resource OtlpResource;
 typedef Opentelemetry__Proto__Common__V1__InstrumentationScope OtlpScope;
@@ -84,6 +87,18 @@ const BackendSpan *backend_find(Backend *backend, const char *name);
 /* The same of logs; those of a text. */
 const BackendLog *backend_log(Backend *backend, size_t i);
 const BackendLog *backend_find_log(Backend *backend, const char *text);
+
+/*
+ * Metrics come on their own account: requests of them are not among those counted above, and have
+ * a script of their own.
+ */
+void backend_script_metrics(Backend *backend, const BackendStep *steps, size_t n);
+void backend_await_metrics(Backend *backend, size_t n);
+size_t backend_n_metrics(Backend *backend);
+/* Of the newest request of metrics that was taken, the one of that name; or NULL. */
+const OtlpMetric *backend_metric(Backend *backend, const char *name);
+/* The resource that it came under. */
+const OtlpResource *backend_metrics_resource(Backend *backend);
 
 /* The value of a string attribute, or NULL. */
 const char *backend_string(OtlpKeyValue *const *attributes, size_t n, const char *key);

@@ -47,6 +47,8 @@ static void harness_write_config(const Harness *harness, const HarnessOptions *o
                 options->port ? options->port : backend_port(harness->backend),
                 options->compression ? options->compression : "none",
                 options->timeout ? options->timeout : "5s");
+        if (options->signals)
+                fprintf(file, "    signals: %s\n", options->signals);
         if (options->more)
                 fputs(options->more, file);
         ck_assert_int_eq(fclose(file), 0);

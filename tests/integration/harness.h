@@ -28,6 +28,7 @@ typedef struct HarnessOptions {
         const char *timeout;     /* of one request; NULL: 5s */
         const char *delay;       /* of a batch; NULL: 20ms */
         const char *shutdown;    /* its timeout; NULL: 20s */
+        const char *signals;     /* of the exporter: "[traces]"; NULL: all */
         const char *more;        /* YAML: sections that the harness does not write */
         bool refuses;            /* the backend does not listen yet */
         unsigned port;           /* of another collector than the backend; 0: the backend's */

@@ -2,6 +2,7 @@
 
 #include "daemon/base/log.h"
 #include "daemon/config.h"
+#include "daemon/export/endpoint.h"
 #include "daemon/export/exporter.h"
 #include "daemon/trace/batch.h"
 #include "tests/unit/folder.h"
@@ -109,7 +110,10 @@ START_TEST(defaults_without_a_file) {
         ck_assert_str_eq(config->exporters[0].name, "default");
         ck_assert_str_eq(config->exporters[0].endpoint, "http://localhost:4318");
         ck_assert_uint_eq(config->exporters[0].compression, EXPORTER_COMPRESSION_GZIP);
-        ck_assert_uint_eq(config->exporters[0].signals, 1 << BATCH_TRACES | 1 << BATCH_LOGS);
+        ck_assert_uint_eq(config->exporters[0].signals,
+                          1 << BATCH_TRACES | 1 << BATCH_LOGS | 1 << ENDPOINT_METRICS);
+        ck_assert_ptr_null(config->metrics.prometheus);
+        ck_assert_uint_eq(config->metrics.interval_ns, 60000000000);
         config_free(config);
 }
 END_TEST
@@ -162,6 +166,7 @@ START_TEST(every_key_is_read) {
         Config *config = load_text(
                 "listen: { socket: /a, mode: \"0600\", group: root, max_clients: 7 }\n"
                 "control: { socket: /b, mode: \"0640\", group: root }\n"
+                "metrics: { prometheus: \":9465\", interval: 5s }\n"
                 "log: { level: debug, format: json }\n"
                 "resource:\n  attributes: [ { name: n, value: v }, { name: \"null\", value: ~x } "
                 "]\n"
@@ -188,6 +193,8 @@ START_TEST(every_key_is_read) {
         ck_assert_str_eq(config->control.socket, "/b");
         ck_assert_uint_eq(config->control.mode, 0640);
         ck_assert_str_eq(config->control.group, "root");
+        ck_assert_str_eq(config->metrics.prometheus, ":9465");
+        ck_assert_uint_eq(config->metrics.interval_ns, 5000000000);
         ck_assert_uint_eq(config->log.level, LOG_LEVEL_DEBUG);
         ck_assert_uint_eq(config->log.format, LOG_FORMAT_JSON);
         ck_assert_uint_eq(config->resource.n_attributes, 2);
@@ -441,6 +448,8 @@ START_TEST(mistakes_in_the_environment_are_told) {
                 {"HEADERS", "Host=secret", "\"Host\": " NOT_A_HEADER},
                 {"TRACES_ENDPOINT", "http://c/v1/traces",
                  "is not supported: name an exporter for the signal in a file"},
+                {"METRICS_ENDPOINT", "http://c/v1/metrics",
+                 "is not supported: name an exporter for the signal in a file"},
         };
         char variable[64], expected[512];
 
@@ -468,6 +477,7 @@ START_TEST(dump_loads_to_the_same) {
                 "exporters:\n  - { name: a, endpoint: \"http://[::1]:1\", timeout: 90s }\n"
                 "  - { name: b, endpoint: \"http://b/c\", signals: [logs] }\n"
                 "limits: { bytes_per_uid: 1025KiB, value_length: 0 }\n"
+                "metrics: { prometheus: \"[::1]:9465\" }\n"
                 "shutdown: { timeout: 1500ms }\n");
         text = dump(config);
         ck_assert_ptr_nonnull(strstr(text, "timeout: 90s\n"));
@@ -476,6 +486,7 @@ START_TEST(dump_loads_to_the_same) {
         again = load_text(text);
         assert_same(config, again);
         ck_assert_str_eq(again->resource.attributes[0].value, "null");
+        ck_assert_str_eq(again->metrics.prometheus, "[::1]:9465");
         ck_assert_str_eq(again->resource.attributes[2].value, "a\nb\t");
         free(text);
         config_free(config);

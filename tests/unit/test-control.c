@@ -29,8 +29,12 @@ static void count(void *user) {
         ++*(unsigned *)user;
 }
 
+static MetricsView metrics;
+static const size_t no_exporters;
+
 static ControlOptions options(void) {
         return (ControlOptions){
+                .metrics = &metrics,
                 .socket = socket_path,
                 .mode = 0660,
                 .recorder = script.recorder,
@@ -53,11 +57,19 @@ static void open_control(void) {
         };
 
         script_init(&script);
+        ck_assert_int_eq(metrics_new(&script.metrics, 1), 0);
         script_open(&script);
         snprintf(socket_path, sizeof socket_path, "%s/control", script.path);
         snprintf(listener_path, sizeof listener_path, "%s/listener", script.path);
         ck_assert_int_eq(uv_loop_init(&loop), 0);
         ck_assert_int_eq(listener_open(&listener, &loop, script.recorder, &listener_options), 0);
+        metrics = (MetricsView){
+                .metrics = script.metrics,
+                .recorder = script.recorder,
+                .chains = script.chains,
+                .listener = listener,
+                .n_exporters = &no_exporters,
+        };
         control_options = options();
         ck_assert_int_eq(control_open(&control, &loop, &control_options), 0);
 }
@@ -73,6 +85,7 @@ static void close_control(void) {
         ck_assert_int_eq(uv_loop_close(&loop), 0);
         ck_assert_int_ne(access(socket_path, F_OK), 0);
         script_deinit(&script);
+        script.metrics = metrics_free(script.metrics);
 }
 
 /* ---- a client in the same loop ---- */
@@ -504,6 +517,20 @@ START_TEST(half_a_request_and_a_goodbye_harm_nothing) {
 }
 END_TEST
 
+START_TEST(spans_are_counted_once_somebody_asks_for_metrics) {
+        Session *session = tell_a_story();
+
+        answers("GET", "/metrics", 200, "Content-Type: text/plain; version=0.0.4; ");
+        holds("\ncatena_spans_accepted_total 2\n");
+        ck_assert_ptr_null(strstr(answer, "span_name"));
+        script_span_end(&script, 0x11);
+        ck_assert_int_eq(script_take(&script, session, JOURNAL_PASS_END), 0);
+        answers("GET", "/metrics", 200, "\ntraces_span_metrics_calls_total{service_name=\"shop\",");
+        answers("POST", "/metrics", 405, "error");
+        answers("GET", "/metrics?limit=1", 400, "error");
+}
+END_TEST
+
 /* ---- the socket ---- */
 
 START_TEST(a_socket_that_cannot_be_made_is_refused) {
@@ -552,6 +579,7 @@ int main(void) {
         tcase_add_test(tcase, a_connection_carries_many_requests_in_any_pieces);
         tcase_add_test(tcase, connections_over_the_limit_wait_for_a_place);
         tcase_add_test(tcase, half_a_request_and_a_goodbye_harm_nothing);
+        tcase_add_test(tcase, spans_are_counted_once_somebody_asks_for_metrics);
         tcase_add_test(tcase, a_socket_that_cannot_be_made_is_refused);
         tcase_add_test(tcase, closes_with_connections_in_every_state);
         suite_add_tcase(suite, tcase);

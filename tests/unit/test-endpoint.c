@@ -6,13 +6,18 @@
 #include <string.h>
 
 static const struct {
-        const char *base, *traces, *logs;
+        const char *base, *traces, *logs, *metrics;
 } joined[] = {
-        {"http://localhost:4318", "/v1/traces", "/v1/logs"},
-        {"http://localhost:4318/", "/v1/traces", "/v1/logs"},
-        {"http://localhost/otlp", "/otlp/v1/traces", "/otlp/v1/logs"},
-        {"http://localhost/otlp/", "/otlp/v1/traces", "/otlp/v1/logs"},
-        {"http://localhost/a/b%20c/", "/a/b%20c/v1/traces", "/a/b%20c/v1/logs"},
+        {"http://localhost:4318", "/v1/traces", "/v1/logs",
+         "/v1/metrics"},
+        {"http://localhost:4318/", "/v1/traces", "/v1/logs",
+         "/v1/metrics"},
+        {"http://localhost/otlp", "/otlp/v1/traces", "/otlp/v1/logs",
+         "/otlp/v1/metrics"},
+        {"http://localhost/otlp/", "/otlp/v1/traces", "/otlp/v1/logs",
+         "/otlp/v1/metrics"},
+        {"http://localhost/a/b%20c/", "/a/b%20c/v1/traces", "/a/b%20c/v1/logs",
+         "/a/b%20c/v1/metrics"},
 };
 
 START_TEST(appends_the_signals_path) {
@@ -21,6 +26,7 @@ START_TEST(appends_the_signals_path) {
         ck_assert_int_eq(endpoint_parse(&endpoint, joined[_i].base), 0);
         ck_assert_str_eq(endpoint.paths[BATCH_TRACES], joined[_i].traces);
         ck_assert_str_eq(endpoint.paths[BATCH_LOGS], joined[_i].logs);
+        ck_assert_str_eq(endpoint.paths[ENDPOINT_METRICS], joined[_i].metrics);
 }
 END_TEST
 
@@ -30,8 +36,8 @@ START_TEST(holds_the_longest_path) {
 
         memset(base + 9, 'x', URL_PATH_MAX - 1);
         ck_assert_int_eq(endpoint_parse(&endpoint, base), 0);
-        ck_assert_uint_eq(strlen(endpoint.paths[BATCH_TRACES]),
-                          URL_PATH_MAX + strlen("/v1/traces"));
+        ck_assert_uint_eq(strlen(endpoint.paths[ENDPOINT_METRICS]),
+                          URL_PATH_MAX + strlen("/v1/metrics"));
 }
 END_TEST
 

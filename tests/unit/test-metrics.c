@@ -185,6 +185,33 @@ START_TEST(durations_fall_into_buckets_up_to_and_with_their_bound) {
 }
 END_TEST
 
+/* What a session remembers of its last spans is never taken for another's. */
+START_TEST(spans_of_many_kinds_are_told_apart) {
+        static const char *const names[] = {"pay", "shi", "get", "payment", "shipped", "p", ""};
+        Session *sessions[] = {script_session(&script, 1, "a"), script_session(&script, 2, "b")};
+        const size_t n = sizeof names / sizeof *names;
+        char known_as[64];
+
+        for (unsigned round = 0; round < 3; round++)
+                for (size_t i = 0; i < n; i++)
+                        for (unsigned kind = 1; kind <= 2; kind++)
+                                for (unsigned k = 0; k < 2; k++) {
+                                        say(&(Said){.name = names[i], .kind = kind});
+                                        say(&(Said){.name = names[i], .kind = kind, .status = 2});
+                                        take(sessions[k]);
+                                }
+        ck_assert_uint_eq(n_series(METRICS_SPANS), n * 8);
+        for (size_t i = 0; i < n; i++) {
+                snprintf(known_as, sizeof known_as, "b|%s|SPAN_KIND_SERVER|STATUS_CODE_ERROR",
+                         names[i]);
+                ck_assert_uint_eq(count(METRICS_SPANS, known_as), 3);
+                snprintf(known_as, sizeof known_as, "a|%s|SPAN_KIND_INTERNAL|STATUS_CODE_UNSET",
+                         names[i]);
+                ck_assert_uint_eq(count(METRICS_SPANS, known_as), 3);
+        }
+}
+END_TEST
+
 /* A clock set back, an end or a start without a time. */
 START_TEST(durations_that_cannot_be_are_none) {
         Session *session = script_session(&script, 1, "shop");
@@ -423,6 +450,7 @@ END_TEST
 int main(void) {
         const TTest *const tests[] = {
                 spans_are_counted_by_service_name_kind_and_status,
+                spans_of_many_kinds_are_told_apart,
                 durations_fall_into_buckets_up_to_and_with_their_bound,
                 durations_that_cannot_be_are_none,
                 primitives_are_counted_by_name_type_and_status,

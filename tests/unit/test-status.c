@@ -29,6 +29,9 @@ static void make_status(void) {
                 .state = EXPORTER_WAITING,
                 .next_try_unix_ns = 99,
                 .last_error = "503 Service Unavailable",
+                .sends_metrics = true,
+                .points = {.n_delivered = 12, .n_dropped = {[BATCH_DROP_PARTIAL] = 3}},
+                .metrics_error = "404 Not Found",
         };
         status = (Status){
                 .pid = 42,
@@ -82,6 +85,9 @@ START_TEST(says_what_is_where) {
         shows("\"state\":\"waiting\",\"misconfigured\":false,\"requests\":\"0\",\"retries\":\"0\","
               "\"bytes\":\"0\",\"next_try_unix_nano\":\"99\","
               "\"last_error\":\"503 Service Unavailable\"");
+        shows("\"metrics\":{\"delivered\":\"12\",\"dropped\":{\"collector_refused\":\"0\","
+              "\"collector_rejected\":\"3\"");
+        shows("\"last_error\":\"404 Not Found\"");
 }
 END_TEST
 
