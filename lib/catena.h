@@ -408,7 +408,8 @@ enum {
 
 /*
  * Waits until all that this process said is in the daemon's journal (synced, where it syncs), at
- * most `timeout_ms`. True when it is, and nothing was dropped since the last flush.
+ * most `timeout_ms`. True when it is, and since the last flush nothing was dropped here or refused
+ * by the daemon (it is full, the user's share is held, a record is not valid).
  */
 CATENA_API bool catena_flush(unsigned timeout_ms);
 CATENA_API bool catena_flush_to(int level, unsigned timeout_ms); /* CATENA_JOURNALED … */
@@ -433,6 +434,7 @@ typedef struct catena_stats {
         uint64_t misuse; /* NULLs, freed contexts, spans of another process, bad attributes */
         uint64_t logs;   /* records of logs, also dropped ones */
         uint64_t dropped_logs;
+        uint64_t refused; /* records that the daemon refused, as it said at the last flush */
 } catena_stats;
 
 /*

@@ -26,7 +26,7 @@ typedef struct CountFlow {
 /* Shared by the threads whose numbers are congruent. */
 static struct {
         _Alignas(COUNT_LINE) CountFlow sent;
-        Counter connections, misuse;
+        Counter connections, refused, misuse;
         Counter lost[_LOST_N][_LOST_KINDS_N];
 } count_lanes[COUNT_LANES];
 
@@ -90,6 +90,10 @@ void catena__count_connection(void) {
         count_add(&count_lanes[count_lane()].connections, 1);
 }
 
+void catena__count_refused(uint64_t n) {
+        count_add(&count_lanes[count_lane()].refused, n);
+}
+
 static uint64_t count_lost(Lost reason, LostKind kind) {
         uint64_t n = 0;
 
@@ -117,6 +121,8 @@ static uint64_t count_lost_kind(LostKind kind) {
 uint64_t catena__count_dropped(void) {
         uint64_t n = 0;
 
+        for (unsigned i = 0; i < COUNT_LANES; i++)
+                n += atomic_load(&count_lanes[i].refused);
         for (unsigned reason = 0; reason < _LOST_N; reason++)
                 n += count_lost_reason(reason);
         return n;
@@ -138,6 +144,7 @@ static catena_stats count_sum(void) {
         }
         for (unsigned i = 0; i < COUNT_LANES; i++) {
                 sum.connections += atomic_load(&count_lanes[i].connections);
+                sum.refused += atomic_load(&count_lanes[i].refused);
                 sum.misuse += atomic_load(&count_lanes[i].misuse);
         }
         return sum;

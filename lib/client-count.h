@@ -32,7 +32,9 @@ void catena__count_published(unsigned chunk, const CountSaid *said);
 void catena__count_connection(void);
 
 bool catena__count_has_said(void);
-/* All the records that were dropped. */
+/* By the daemon, as it says. */
+void catena__count_refused(uint64_t n);
+/* All the records that were dropped, and those that the daemon refused. */
 uint64_t catena__count_dropped(void);
 /* A forked child starts at zero. */
 void catena__count_reset(void);

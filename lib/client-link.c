@@ -31,6 +31,7 @@ enum {
         WELCOME_ARENA = 4,
         WELCOME_THRESHOLD = 5,
         FLUSH_LEVEL = 1,
+        FLUSH_REFUSED = 2,
 };
 
 /* What came and is not understood yet. Records that do not fit are passed over. */
@@ -161,6 +162,8 @@ static void link_flushed(const RecordHeader *header, const uint8_t *body) {
         while (pb_next(&reader, &field))
                 if (field.number == FLUSH_LEVEL && field.wire == PB_VARINT)
                         level = field.value;
+                else if (field.number == FLUSH_REFUSED && field.wire == PB_VARINT)
+                        catena__count_refused(field.value);
         catena__flush_answered(header->id, (uint32_t)level);
 }
 

@@ -95,6 +95,14 @@ static int peer_welcome(Peer *peer, bool hello_arena) {
         return error_trace(r);
 }
 
+/* What its client has not been told of yet. */
+static uint64_t peer_refused_untold(Session *session) {
+        uint64_t n = session->n_refused - session->n_refused_told;
+
+        session->n_refused_told = session->n_refused;
+        return n;
+}
+
 /* Answers every FLUSH of a pass that is complete. */
 static int peer_answer_flushes(Peer *peer) {
         Buffer *flushes = &peer->intake.flushes, records = BUFFER_NULL;
@@ -106,7 +114,7 @@ static int peer_answer_flushes(Peer *peer) {
                 uint64_t id;
 
                 memcpy(&id, flushes->data + at, sizeof id);
-                r = protocol_put_flushed(&records, id);
+                r = protocol_put_flushed(&records, id, peer_refused_untold(peer->session));
         }
         if (!r)
                 r = peer_answer(peer, &records);

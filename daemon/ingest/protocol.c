@@ -14,6 +14,7 @@ enum {
         PROTOCOL_WELCOME_VERSION = 1,
         PROTOCOL_WELCOME_TOKEN = 2,
         PROTOCOL_WELCOME_ARENA = 4,
+        PROTOCOL_FLUSH_REFUSED = 2,
         PROTOCOL_ERROR_MESSAGE = 1,
         PROTOCOL_LOST_STARTS = 1, /* the others behind it, in ArenaLost's order */
         PROTOCOL_LOST_REASON = 5,
@@ -113,9 +114,14 @@ int protocol_put_welcome(Buffer *out, const uint8_t *token, bool arena) {
         return protocol_put(out, RECORD_WELCOME, 0, body, (size_t)(writer.at - body));
 }
 
-int protocol_put_flushed(Buffer *out, uint64_t id) {
+int protocol_put_flushed(Buffer *out, uint64_t id, uint64_t n_refused) {
+        uint8_t body[PROTOCOL_BODY_MAX];
+        PbWriter writer = pb_writer(body, sizeof body);
+
         /* level: FLUSH_JOURNALED is the default, 0 */
-        return protocol_put(out, RECORD_FLUSHED, id, NULL, 0);
+        if (n_refused)
+                pb_put_varint(&writer, PROTOCOL_FLUSH_REFUSED, n_refused);
+        return protocol_put(out, RECORD_FLUSHED, id, body, (size_t)(writer.at - body));
 }
 
 int protocol_put_error(Buffer *out, const char *text) {

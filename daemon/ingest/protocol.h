@@ -39,5 +39,6 @@ size_t protocol_write_lost(uint8_t *data, const uint64_t lost[_ARENA_LOST_N]);
 
 /* Each appends a record. */
 int protocol_put_welcome(Buffer *out, const uint8_t *token, bool arena);
-int protocol_put_flushed(Buffer *out, uint64_t id); /* level: journaled */
+/* Level: journaled. `n_refused`: records that were refused since the last one. */
+int protocol_put_flushed(Buffer *out, uint64_t id, uint64_t n_refused);
 int protocol_put_error(Buffer *out, const char *text);

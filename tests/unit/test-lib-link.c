@@ -396,6 +396,7 @@ END_TEST
 typedef struct Answers {
         int level; /* -1: hang up instead */
         unsigned n;
+        uint64_t refused; /* the first one tells */
 } Answers;
 
 static void *answer(void *user) {
@@ -419,6 +420,9 @@ static void *answer(void *user) {
                                 continue;
                         }
                         pb_put_varint(&writer, 1, (uint64_t)answers->level);
+                        if (answers->refused)
+                                pb_put_varint(&writer, 2, answers->refused);
+                        answers->refused = 0;
                         fake_daemon_say(&fake, RECORD_FLUSHED, fake.records[seen].header.id, body,
                                         (size_t)(writer.at - body));
                 }
@@ -460,6 +464,21 @@ START_TEST(a_flush_after_a_drop_is_false_once) {
         ck_assert(catena_flush(10000));
         pthread_join(thread, NULL);
         free(text);
+}
+END_TEST
+
+START_TEST(a_flush_is_false_once_where_the_daemon_refused) {
+        Answers answers = {.level = CATENA_JOURNALED, .n = 2, .refused = 3};
+        catena_stats stats;
+        pthread_t thread;
+
+        say_span();
+        ck_assert_int_eq(pthread_create(&thread, NULL, answer, &answers), 0);
+        ck_assert(!catena_flush(10000));
+        ck_assert(catena_flush(10000));
+        pthread_join(thread, NULL);
+        catena_stats_get(&stats, sizeof stats);
+        ck_assert_uint_eq(stats.refused, 3);
 }
 END_TEST
 
@@ -532,6 +551,7 @@ static void add_tests(Suite *suite, const char *name, void (*begin)(void)) {
         tcase_add_test(tcase, the_standard_descriptors_are_left_free);
         tcase_add_loop_test(tcase, a_flush_waits_for_its_level, 0, 4);
         tcase_add_test(tcase, a_flush_after_a_drop_is_false_once);
+        tcase_add_test(tcase, a_flush_is_false_once_where_the_daemon_refused);
         tcase_add_test(tcase, a_flush_ends_in_time_and_when_the_daemon_does);
         tcase_add_test(tcase, threads_flush_together);
         tcase_add_test(tcase, stop_flushes_and_says_goodbye);

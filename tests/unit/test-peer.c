@@ -247,6 +247,14 @@ START_TEST(answers_flushes_when_their_pass_is_complete) {
                 ck_assert_uint_eq(header.id, id);
                 ck_assert_uint_eq(recorder.last->n_closed, 10);
         }
+        /* What was refused is told once. */
+        recorder.last->session.n_refused = 7;
+        for (uint64_t id = 200; id < 202; id++) {
+                client_put(fd, RECORD_FLUSH, 0, id);
+                ck_assert_uint_eq(client_receive(fd, body).size,
+                                  RECORD_HEADER_SIZE + (id == 200 ? 2 : 0));
+                ck_assert(id > 200 || !memcmp(body, "\x10\x07", 2));
+        }
         /* Also to one that will say nothing more. */
         client_put(fd, RECORD_FLUSH, 0, 1);
         ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
