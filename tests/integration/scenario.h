@@ -1,10 +1,16 @@
 #pragma once
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The main of every scenario program. */
+/*
+ * The main of every scenario program. What a soak does for some seconds it does for as long as it
+ * takes where the environment says how much: SOAK_CLIENTS=1000.
+ */
 
 #include "tests/integration/harness.h"
 #include "tests/unit/unit.h"
+
+#include <string.h>
+#include <unistd.h>
 
 #define SCENARIO_RUN(name, ...)                                                                    \
         int main(void) {                                                                           \
@@ -13,13 +19,27 @@
                 return scenario_run(name, tests, sizeof tests / sizeof *tests);                    \
         }
 
+static inline unsigned long scenario_amount(const char *variable, unsigned long usual) {
+        const char *text = getenv(variable);
+
+        return text ? strtoul(text, NULL, 10) : usual;
+}
+
+/* In seconds, 0: none. */
+static inline unsigned scenario_time_limit(void) {
+        for (char **variable = environ; *variable; variable++)
+                if (!strncmp(*variable, "SOAK_", 5))
+                        return 0;
+        return HARNESS_TEST_S;
+}
+
 static inline int scenario_run(const char *name, const TTest *const *tests, size_t n) {
         Suite *suite = suite_create(name);
 
         for (size_t i = 0; i < n; i++) {
                 TCase *tcase = tcase_create(tests[i]->name);
 
-                tcase_set_timeout(tcase, HARNESS_TEST_S);
+                tcase_set_timeout(tcase, scenario_time_limit());
                 tcase_add_test(tcase, tests[i]);
                 suite_add_tcase(suite, tcase);
         }

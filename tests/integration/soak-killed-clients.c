@@ -2,7 +2,7 @@
 
 /*
  * Clients that are killed at any point, some of them with children that live on. Whatever was said
- * is exported, once; what was open is closed as an error.
+ * is exported, once; what was open is closed as an error. SOAK_CLIENTS says how many there are.
  */
 
 #include "lib/catena.h"
@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 enum {
-        CLIENTS = 200,
+        USUAL_CLIENTS = 200,
         AT_ONCE = 5,
         SPANS_BEFORE_DEATH = 200, /* at most; how many is random */
         CHILD_EVERY = 4,          /* clients have one */
@@ -36,6 +36,7 @@ typedef struct Diary {
 
 static Harness harness;
 static Diary *diaries;
+static unsigned n_clients;
 static int orphanage[2]; /* children read a byte here before they go on */
 
 static void note(Diary *diary) {
@@ -91,11 +92,12 @@ static void live(void *user) {
 }
 
 static void kill_some(unsigned first) {
+        unsigned n_at_once = n_clients - first < AT_ONCE ? n_clients - first : AT_ONCE;
         pid_t pids[AT_ONCE];
 
-        for (unsigned i = 0; i < AT_ONCE; i++)
+        for (unsigned i = 0; i < n_at_once; i++)
                 pids[i] = people_fork(live, &diaries[first + i]);
-        for (unsigned i = 0; i < AT_ONCE; i++) {
+        for (unsigned i = 0; i < n_at_once; i++) {
                 const Diary *diary = &diaries[first + i];
                 unsigned n = (unsigned)rand() % SPANS_BEFORE_DEATH;
 
@@ -111,15 +113,16 @@ static void kill_some(unsigned first) {
 START_TEST(clients_killed_at_any_point) {
         uint64_t n_started = 0, n_open = 0, n_of_children = 0, n_dropped = 0, n_exported, n_errors;
 
-        diaries = mmap(NULL, CLIENTS * sizeof *diaries, PROT_READ | PROT_WRITE,
+        n_clients = (unsigned)scenario_amount("SOAK_CLIENTS", USUAL_CLIENTS);
+        diaries = mmap(NULL, n_clients * sizeof *diaries, PROT_READ | PROT_WRITE,
                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         ck_assert_ptr_ne(diaries, MAP_FAILED);
         ck_assert_int_eq(pipe(orphanage), 0);
         srand((unsigned)getpid());
         harness_open(&harness, NULL);
-        for (unsigned first = 0; first < CLIENTS; first += AT_ONCE)
+        for (unsigned first = 0; first < n_clients; first += AT_ONCE)
                 kill_some(first);
-        for (unsigned i = 0; i < CLIENTS; i++) {
+        for (unsigned i = 0; i < n_clients; i++) {
                 while (diaries[i].has_child && !diaries[i].child_done)
                         poll(NULL, 0, 1);
                 n_of_children += diaries[i].has_child ? CHILD_SPANS : 0;
@@ -134,16 +137,16 @@ START_TEST(clients_killed_at_any_point) {
 
         n_exported = backend_n_spans(harness.backend);
         n_errors = harness_get(&harness, "counters.spans_exited");
-        printf("# %d clients killed: %ju spans said by them and %ju by their children, "
+        printf("# %u clients killed: %ju spans said by them and %ju by their children, "
                "%ju exported, %ju closed as errors\n",
-               CLIENTS, (uintmax_t)n_started, (uintmax_t)n_of_children, (uintmax_t)n_exported,
+               n_clients, (uintmax_t)n_started, (uintmax_t)n_of_children, (uintmax_t)n_exported,
                (uintmax_t)n_errors);
         /* Death may come between saying something and noting it: one start, one end a client. */
         ck_assert_uint_eq(n_dropped, 0);
         ck_assert_uint_ge(n_exported, n_started + n_of_children);
-        ck_assert_uint_le(n_exported, n_started + n_of_children + CLIENTS);
-        ck_assert_uint_ge(n_errors + CLIENTS, n_open);
-        ck_assert_uint_le(n_errors, n_open + CLIENTS);
+        ck_assert_uint_le(n_exported, n_started + n_of_children + n_clients);
+        ck_assert_uint_ge(n_errors + n_clients, n_open);
+        ck_assert_uint_le(n_errors, n_open + n_clients);
         harness_finish(&harness);
 }
 END_TEST

@@ -2,7 +2,8 @@
 
 /*
  * The daemon is killed under load, again and again, at times while it recovers. Whatever it said
- * was in the journal is exported; batches in flight may be exported twice.
+ * was in the journal is exported; batches in flight may be exported twice. SOAK_ROUNDS says how
+ * often.
  */
 
 #include "lib/catena.h"
@@ -19,9 +20,9 @@
 #include <unistd.h>
 
 enum {
-        ROUNDS = 50,
+        USUAL_ROUNDS = 50,
         CLIENTS = 4, /* the first one uses the library */
-        SPANS_MAX = 200000,
+        SPANS_MAX = 4000000,
         SPANS_PER_FLUSH = 16,
         SPANS_PER_ROUND = 2000, /* at most, of all clients */
         RECOVERY_EVERY = 5,     /* rounds in which recovery is hit too */
@@ -44,6 +45,7 @@ typedef struct Diaries {
 
 static Harness harness;
 static Diaries *diaries;
+static unsigned n_rounds;
 
 static void note_journaled(Diary *diary, uint64_t first, uint64_t end) {
         memset(diary->journaled + first, 1, end - first);
@@ -138,7 +140,7 @@ static void wait_for_a_moment(void) {
 }
 
 static void kill_again_and_again(void) {
-        for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned round = 0; round < n_rounds; round++) {
                 wait_for_a_moment();
                 harness_kill(&harness);
                 if (round % RECOVERY_EVERY == 0) {
@@ -169,6 +171,7 @@ START_TEST(daemon_killed_under_load) {
         uint64_t n_said = 0, n_lost = 0, n_exported, n_duplicates;
         pid_t pids[CLIENTS];
 
+        n_rounds = (unsigned)scenario_amount("SOAK_ROUNDS", USUAL_ROUNDS);
         diaries = mmap(NULL, sizeof *diaries, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
                        -1, 0);
         ck_assert_ptr_ne(diaries, MAP_FAILED);
@@ -194,9 +197,9 @@ START_TEST(daemon_killed_under_load) {
         }
         n_exported = backend_n_unique(harness.backend);
         n_duplicates = backend_n_spans(harness.backend) - n_exported;
-        printf("# daemon killed %d times: %ju spans said, %ju in the journal by its word, "
+        printf("# daemon killed %u times: %ju spans said, %ju in the journal by its word, "
                "%ju of these lost; %ju exported, %ju duplicates\n",
-               ROUNDS, (uintmax_t)n_said, (uintmax_t)n_journaled(), (uintmax_t)n_lost,
+               n_rounds, (uintmax_t)n_said, (uintmax_t)n_journaled(), (uintmax_t)n_lost,
                (uintmax_t)n_exported, (uintmax_t)n_duplicates);
         ck_assert_uint_eq(harness_get(&harness, "counters.refused_spans"), 0);
         ck_assert_uint_eq(n_lost, 0);
