@@ -103,8 +103,8 @@ CATENA_API void catena_context_fail(catena_context *context, const char *type, c
  * its own; NULL where one of the steps is, or memory is out.
  *
  * Checkpoints: sequential_start, step_{i}_{Type}, sequential_end. Logs: sequential_step_start and
- * sequential_step_complete with step, total_steps, primitive (the type), workflow_id, and the
- * latter elapsed_ms. Name and type are SequentialPrimitive.
+ * sequential_step_complete with step, total_steps, primitive (the type), workflow_id (where there
+ * is one), and the latter elapsed_ms. Name and type are SequentialPrimitive.
  */
 CATENA_API catena_primitive *catena_sequential(catena_primitive *const *steps, size_t n);
 

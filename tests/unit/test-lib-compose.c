@@ -380,6 +380,31 @@ START_TEST(a_branch_that_ends_its_thread_has_failed) {
 }
 END_TEST
 
+static int on_calling_thread(catena_context *of, void *input, void **outputp, void *data) {
+        (void)of;
+        (void)outputp;
+        (void)data;
+        ck_assert(pthread_equal(*(pthread_t *)input, pthread_self()));
+        n_ran++;
+        return 0;
+}
+
+START_TEST(without_threads_the_calling_thread_runs_them) {
+        pthread_t self = pthread_self();
+        pthread_attr_t attributes;
+
+        n_ran = 0;
+        pthread_attr_init(&attributes);
+        pthread_attr_setstacksize(&attributes, (size_t)1 << 46);
+        ck_assert_int_eq(pthread_setattr_default_np(&attributes), 0);
+        ck_assert_int_eq(execute_once(PARALLEL(primitive_of("a", "A", on_calling_thread, NULL),
+                                               primitive_of("b", "B", on_calling_thread, NULL)),
+                                      &self, NULL),
+                         0);
+        ck_assert_uint_eq(n_ran, 2);
+}
+END_TEST
+
 START_TEST(compositions_compose) {
         void *output = NULL;
         FakeSpan *whole, *inner;
@@ -542,6 +567,7 @@ static void add_tests(Suite *suite, const char *name, void (*begin)(void)) {
         tcase_add_test(tcase, the_first_failure_by_index_is_reported);
         tcase_add_test(tcase, branches_run_at_the_same_time);
         tcase_add_test(tcase, a_branch_that_ends_its_thread_has_failed);
+        tcase_add_test(tcase, without_threads_the_calling_thread_runs_them);
         tcase_add_test(tcase, compositions_compose);
         tcase_add_test(tcase, without_a_context_branches_run);
         tcase_add_loop_test(tcase, an_executor_runs_branches, 0, 2);
