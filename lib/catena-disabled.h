@@ -37,6 +37,17 @@ static inline catena_context *catena_context_child(catena_context *parent) {
         return NULL;
 }
 
+static inline catena_context *catena_context_extract(catena_carrier_get *get, void *carrier,
+                                                     unsigned flags) {
+        return NULL;
+}
+
+static inline catena_context *catena_context_extract_strings(const char *traceparent,
+                                                             const char *tracestate,
+                                                             const char *baggage, unsigned flags) {
+        return NULL;
+}
+
 static inline catena_context *catena_context_extract_environ(unsigned flags) {
         return NULL;
 }
@@ -45,6 +56,81 @@ static inline void catena_context_free(catena_context *context) {
 }
 
 static inline void catena_context_checkpoint(catena_context *context, const char *name) {
+}
+
+static inline bool catena_context_set_parent(catena_context *context, catena_span span) {
+        return false;
+}
+
+static inline bool catena_context_next_checkpoint(catena_context *context, size_t *iterator,
+                                                  const char **name, uint64_t *unix_ns) {
+        return false;
+}
+
+static inline uint64_t catena_context_start_unix_ns(catena_context *context) {
+        return 0;
+}
+
+static inline bool catena_context_set_tag(catena_context *context, const char *key,
+                                          const char *value) {
+        return false;
+}
+
+static inline const char *catena_context_get_tag(catena_context *context, const char *key) {
+        return NULL;
+}
+
+static inline bool catena_context_next_tag(catena_context *context, size_t *iterator,
+                                           const char **key, const char **value) {
+        return false;
+}
+
+static inline bool catena_context_set_metadata(catena_context *context, const char *key,
+                                               const char *value) {
+        return false;
+}
+
+static inline const char *catena_context_get_metadata(catena_context *context, const char *key) {
+        return NULL;
+}
+
+static inline bool catena_context_next_metadata(catena_context *context, size_t *iterator,
+                                                const char **key, const char **value) {
+        return false;
+}
+
+static inline bool catena_context_set_state(catena_context *context, const char *key,
+                                            const char *value) {
+        return false;
+}
+
+static inline const char *catena_context_get_state(catena_context *context, const char *key) {
+        return NULL;
+}
+
+static inline bool catena_context_next_state(catena_context *context, size_t *iterator,
+                                             const char **key, const char **value) {
+        return false;
+}
+
+static inline bool catena_context_set_baggage(catena_context *context, const char *key,
+                                              const char *value) {
+        return false;
+}
+
+static inline const char *catena_context_get_baggage(catena_context *context, const char *key) {
+        return NULL;
+}
+
+static inline bool catena_context_next_baggage(catena_context *context, size_t *iterator,
+                                               const char **key, const char **value) {
+        return false;
+}
+
+static inline void catena_context_attributes(catena_context *context,
+                                             void (*each)(const catena_attribute *attribute,
+                                                          void *user),
+                                             void *user) {
 }
 
 static inline double catena_context_elapsed_ms(catena_context *context) {
@@ -96,6 +182,18 @@ static inline void catena_context_detach(catena_context *before) {
 
 static inline catena_context *catena_context_current(void) {
         return NULL;
+}
+
+static inline bool catena_inject(catena_context *context, catena_span span, catena_carrier_set *set,
+                                 void *carrier) {
+        return false;
+}
+
+static inline size_t catena_inject_string(catena_context *context, catena_span span, int header,
+                                          char *buffer, size_t size) {
+        if (size)
+                *buffer = 0;
+        return 0;
 }
 
 static inline bool catena_inject_environ(catena_context *context, catena_span span) {

@@ -47,18 +47,21 @@
  * "abandoned" by the daemon, those of a process that crashed or called _exit() as errors.
  *
  * Text is UTF-8 and ends with a NUL unless a size is given; what is not UTF-8 is replaced by
- * U+FFFD. Text and attributes are read during the call and never kept by address. Ids are
- * lower-case hex (trace and span ids, W3C Trace Context) or text (the others; at most 256 bytes,
- * what is longer is cut). Times are nanoseconds since 1970 (Unix time, UTC). A span's duration is
- * measured with the monotonic clock.
+ * U+FFFD. Text and attributes are read during the call and never kept by address. Trace and span
+ * ids are lower-case hex (W3C Trace Context). The ids of a chain (correlation, causes) are text: 1
+ * to 256 bytes of UTF-8 without control characters and U+FFFD; any other is refused, as if it had
+ * not been given, and counted. Workflow and session ids are text of at most 256 bytes; what is
+ * longer is cut. Times are nanoseconds since 1970 (Unix time, UTC). A span's duration is measured
+ * with the monotonic clock.
  *
  * Growth. catena_span and catena_attribute never change. The options end in a reserve that must be
  * zero; write them with designated initializers. New members take from the reserve.
  *
  * Environment, read at the first use: CATENA_SOCKET (default /run/catena/catena.sock);
  * OTEL_SERVICE_NAME; OTEL_RESOURCE_ATTRIBUTES (k1=v1,k2=v2, percent-encoded); OTEL_SDK_DISABLED
- * (true: nothing is recorded, contexts and propagation still work); CATENA_DEBUG (stderr or a file:
- * each kind of misuse is told there once); OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG;
+ * (true: nothing is recorded, contexts and propagation still work); OTEL_PROPAGATORS (what is
+ * extracted and injected: tracecontext, baggage, both by default, or none); CATENA_DEBUG (stderr or
+ * a file: each kind of misuse is told there once); OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG;
  * OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT and the other limits below. A program with raised privileges
  * ignores them. A value that is not valid is passed over, told where CATENA_DEBUG says, and counted
  * as misuse.
@@ -195,7 +198,7 @@ typedef struct catena_context_options {
         const char *correlation_id; /* NULL: the parent's, or this context's own id */
         const char *const *causes;  /* ids of the contexts that caused this one; the first counts */
         size_t n_causes;            /* at most 32 are kept */
-        catena_context *parent;     /* whose trace, chain and baggage go on; NULL: a new trace */
+        catena_context *parent; /* whose trace, chain and lists go on; NULL: a new trace */
         uint64_t reserved[6];
 } catena_context_options;
 
@@ -213,28 +216,136 @@ CATENA_API catena_context *catena_context_new(const char *workflow_id, const cha
 CATENA_API catena_context *catena_context_new_with(const catena_context_options *options);
 
 /*
- * A context that `parent` caused: same chain, workflow, session, trace, trace flags and baggage;
- * its causation id is the parent's id, and its first span a child of the parent's current span. Of
- * NULL or a freed context: a root.
+ * A context that `parent` caused: same chain, workflow, session, trace and trace flags; its
+ * causation id is the parent's id, and its first span a child of the parent's current span. Tags,
+ * metadata, state and baggage are as they are now: a change in one context is not seen in another.
+ * Of NULL or a freed context: a root.
  */
 CATENA_API catena_context *catena_context_child(catena_context *parent);
 
+/* Flags of the extracting calls. */
+enum {
+        /*
+         * The sender is not trusted: its ids name nothing here and its baggage is dropped. The
+         * context is the root of a new trace and a new chain; spans without a parent that start in
+         * it link to the sender's span.
+         */
+        CATENA_UNTRUSTED = 1,
+};
+
 /*
- * Goes on with what the environment says: TRACEPARENT, TRACESTATE (W3C Trace Context, Level 2) and
- * BAGGAGE (W3C Baggage). The sender's context becomes the cause; its span the first span's parent.
- * What is missing or not valid is left out; with nothing valid this is a root. Baggage of others is
- * kept and passed on. `flags`: 0. To be freed with catena_context_free().
+ * A value of the header `name` (lower case: "traceparent", "tracestate", "baggage") that a request
+ * came with: the first for `index` 0, then the next; NULL past the last. The text need only last
+ * until the next call. A header of more than 256 values or 64 KiB is ignored.
  */
+typedef const char *catena_carrier_get(void *carrier, const char *name, size_t index);
+
+/*
+ * Goes on with what a request says: traceparent, tracestate (W3C Trace Context, Level 2) and
+ * baggage (W3C Baggage). The sender's context becomes the cause; its span the first span's parent,
+ * which OTLP then shows as remote. What is missing or not valid is left out and counted
+ * (headers_refused); with nothing valid this is a root.
+ *
+ * A traceparent that is malformed, or that comes twice, is ignored, and the tracestate with it. A
+ * tracestate that is malformed or of more than 32 members is ignored. It is kept to 512 characters:
+ * members of more than 128 go first, then those at the end. Of the baggage, members that are
+ * malformed are passed over; 64 of others, and 8192 bytes, are kept and passed on as they came,
+ * the last one of a name.
+ *
+ * NULL only as catena_context_new(). To be freed with catena_context_free().
+ */
+CATENA_API catena_context *catena_context_extract(catena_carrier_get *get, void *carrier,
+                                                  unsigned flags);
+
+/* The same of headers at hand, each of which may be NULL. */
+CATENA_API catena_context *catena_context_extract_strings(const char *traceparent,
+                                                          const char *tracestate,
+                                                          const char *baggage, unsigned flags);
+
+/* The same of the environment: TRACEPARENT, TRACESTATE and BAGGAGE. */
 CATENA_API catena_context *catena_context_extract_environ(unsigned flags);
+
+/*
+ * What starts in the context next continues `span`: its trace, its flags, a child of it. For spans
+ * of other tracers (see catena_span) and of this one; the chain stays as it is. False, and nothing
+ * changed: the span is all zero, or the context NULL or freed.
+ */
+CATENA_API bool catena_context_set_parent(catena_context *context, catena_span span);
 
 /* The work is done. Spans of the context may live on. NULL is fine. */
 CATENA_API void catena_context_free(catena_context *context);
 
-/* Records that the work has come to a point, and when. */
+/*
+ * Records that the work has come to a point, and when: in the chain, and as an event of the current
+ * span, where that was started in this context. The name is cut to 256 bytes.
+ */
 CATENA_API void catena_context_checkpoint(catena_context *context, const char *name);
 
-/* Milliseconds since the context was made, by the monotonic clock; 0 of NULL. */
+/*
+ * The checkpoints in their order, from *iterator 0 on: false past the last. `name` and `unix_ns`
+ * may be NULL. The context keeps the first 4 KiB of them (13 bytes and the name each); those beyond
+ * are recorded all the same, and counted as misuse.
+ */
+CATENA_API bool catena_context_next_checkpoint(catena_context *context, size_t *iterator,
+                                               const char **name, uint64_t *unix_ns);
+
+/* When the context was made; 0 of NULL. */
+CATENA_API uint64_t catena_context_start_unix_ns(catena_context *context);
+/* Milliseconds since then, by the monotonic clock; 0 of NULL. */
 CATENA_API double catena_context_elapsed_ms(catena_context *context);
+
+/*
+ * What a context carries, in four lists of keys and values:
+ *
+ *   tags      are attributes of its spans, as they are when a span ends, and go to the daemon
+ *   metadata  stays in the process: what the work is about
+ *   state     stays in the process: how far it has come
+ *   baggage   (W3C) goes wherever the context is injected; keys are tokens of HTTP
+ *
+ * set: replaces the value of the key, or adds it; NULL takes it away. False, counted, and nothing
+ * changed: no key or one over 256 bytes; a baggage key that is no token, or is one of the library's
+ * own (workflow.id, .session_id, .correlation_id, .context_id); over the list's bound, which is 64
+ * entries for tags and baggage, 1024 for the others, and in bytes of all keys and values 4 KiB for
+ * tags, 8 KiB for baggage (as injected), 64 KiB for the others.
+ *
+ * get: the value, or NULL. next: the entries in the order they were first set, from *iterator 0 on;
+ * false past the last; `key` and `value` may be NULL. What they return lives until that list of
+ * that context changes, or the context is freed. While one iterates, the list must not change.
+ */
+CATENA_API bool catena_context_set_tag(catena_context *context, const char *key, const char *value);
+CATENA_API bool catena_context_set_metadata(catena_context *context, const char *key,
+                                            const char *value);
+CATENA_API bool catena_context_set_state(catena_context *context, const char *key,
+                                         const char *value);
+CATENA_API bool catena_context_set_baggage(catena_context *context, const char *key,
+                                           const char *value);
+
+CATENA_API const char *catena_context_get_tag(catena_context *context, const char *key);
+CATENA_API const char *catena_context_get_metadata(catena_context *context, const char *key);
+CATENA_API const char *catena_context_get_state(catena_context *context, const char *key);
+CATENA_API const char *catena_context_get_baggage(catena_context *context, const char *key);
+
+CATENA_API bool catena_context_next_tag(catena_context *context, size_t *iterator, const char **key,
+                                        const char **value);
+CATENA_API bool catena_context_next_metadata(catena_context *context, size_t *iterator,
+                                             const char **key, const char **value);
+CATENA_API bool catena_context_next_state(catena_context *context, size_t *iterator,
+                                          const char **key, const char **value);
+CATENA_API bool catena_context_next_baggage(catena_context *context, size_t *iterator,
+                                            const char **key, const char **value);
+
+/*
+ * Calls `each` for what the context says of itself as attributes, for a span of another tracer or a
+ * line of a log: workflow.id and workflow.session_id ("unknown" where unset),
+ * workflow.correlation_id, workflow.causation_id (where there is a cause), workflow.causation_ids
+ * (an array, where there are several), workflow.context_id, workflow.elapsed_ms (a double), and the
+ * tags. The attribute lives until `each` returns. The daemon puts the same, without
+ * workflow.elapsed_ms, on the context's own spans.
+ */
+CATENA_API void catena_context_attributes(catena_context *context,
+                                          void (*each)(const catena_attribute *attribute,
+                                                       void *user),
+                                          void *user);
 
 /*
  * Ids. NULL where there is none, and of NULL or a freed context. The text lives until the context
@@ -258,12 +369,37 @@ CATENA_API catena_context *catena_context_attach(catena_context *context);
 CATENA_API void catena_context_detach(catena_context *before);
 CATENA_API catena_context *catena_context_current(void);
 
+/* Sets a header of a request to be sent. */
+typedef void catena_carrier_set(void *carrier, const char *name, const char *value);
+
+/*
+ * Calls `set` for "traceparent", "tracestate" and "baggage", for each that has something to say,
+ * with text that lives until `set` returns. `span` all zero: the context's current span. `context`
+ * NULL: no baggage. Baggage says the workflow, the session, the chain, this context as the cause
+ * (workflow.id, .session_id, .correlation_id, .context_id), and then the context's own: at most 64
+ * members and 8192 bytes, never a part of a member. True when there was a traceparent.
+ */
+CATENA_API bool catena_inject(catena_context *context, catena_span span, catena_carrier_set *set,
+                              void *carrier);
+
+enum {
+        CATENA_HEADER_TRACEPARENT = 0, /* takes 56 bytes */
+        CATENA_HEADER_TRACESTATE = 1,  /* at most 513 */
+        CATENA_HEADER_BAGGAGE = 2,     /* at most 8193 */
+};
+
+/*
+ * One header as text, like snprintf(): returns its length without the NUL, 0 where there is nothing
+ * to say. Where `size` does not exceed the length, `buffer` gets an empty text (never a part of a
+ * header); it may be NULL when `size` is 0.
+ */
+CATENA_API size_t catena_inject_string(catena_context *context, catena_span span, int header,
+                                       char *buffer, size_t size);
+
 /*
  * Sets TRACEPARENT, TRACESTATE and BAGGAGE of this process's environment for a program that is to
- * be executed, and removes those with nothing to say. `span` all zero: the context's current span.
- * `context` NULL: no baggage. Baggage says the workflow, the session, the chain, and this context
- * as the cause (workflow.id, .session_id, .correlation_id, .context_id). True when TRACEPARENT was
- * set. Like setenv(), not while other threads read the environment.
+ * be executed, and removes those with nothing to say. True when TRACEPARENT was set. Like setenv(),
+ * not while other threads read the environment.
  */
 CATENA_API bool catena_inject_environ(catena_context *context, catena_span span);
 
@@ -431,10 +567,11 @@ typedef struct catena_stats {
         uint64_t dropped_not_connected;
         uint64_t dropped_too_large;
         uint64_t dropped_arena_full;
-        uint64_t misuse; /* NULLs, freed contexts, spans of another process, bad attributes */
+        uint64_t misuse; /* NULLs, freed contexts, spans of another process, bad attributes, ids */
         uint64_t logs;   /* records of logs, also dropped ones */
         uint64_t dropped_logs;
         uint64_t refused; /* records that the daemon refused, as it said at the last flush */
+        uint64_t headers_refused; /* extracted: malformed or over a limit, as a whole or in part */
 } catena_stats;
 
 /*

@@ -4,14 +4,16 @@
 /*
  * Contexts
  *
- * What a context is: its ids, its causes, its trace, what it passes on. All of it stands from the
- * beginning but the checkpoints, which are only added to, so any thread may announce it. The rule
- * of cause: a child copies the correlation id and is caused by its parent; a fresh root's id is its
- * correlation id; a correlation id from outside names an unseen root, the cause.
+ * What a context is: its ids, its causes, its trace, what it carries. Any thread may announce it:
+ * what it announces stands from the beginning, or is only added to (checkpoints), or is put in the
+ * place of what was there (its trace, its tags) and announced anew. The rule of cause: a child
+ * copies the correlation id and is caused by its parent; a fresh root's id is its correlation id; a
+ * correlation id from outside names an unseen root, the cause.
  *
- * Bound: about 14 KiB, announced; tracestate and baggage as they came.  Clock: monotonic.
+ * Bound: about 20 KiB, announced; each list has its own.  Clock: monotonic.
  */
 
+#include "lib/client-shared.h"
 #include "lib/client-slot.h"
 #include "proto/id.h"
 #include "proto/pb.h"
@@ -41,19 +43,31 @@ typedef struct ContextFailure {
         int result;           /* what was returned for it; 0: nothing yet */
 } ContextFailure;
 
+/* What it carries, by lists of keys and values. */
+typedef enum ContextList {
+        CONTEXT_LIST_TAGS,
+        CONTEXT_LIST_METADATA,
+        CONTEXT_LIST_STATE,
+        CONTEXT_LIST_BAGGAGE, /* of others: its own is made of its ids */
+        _CONTEXT_LISTS_N,
+} ContextList;
+
 struct ContextBody {
+        Grave grave;
+        uint32_t epoch; /* of the process that made it */
         char id[ID_UUID_TEXT + 1];
         char *correlation_id; /* all owned; NULL: none */
         char *workflow_id, *session_id;
         char *causes[CONTEXT_CAUSES_MAX];
         unsigned n_causes;
 
-        uint8_t trace_id[ID_TRACE_SIZE];
+        _Atomic uint64_t trace_id[2]; /* its bytes as they stand */
         uint8_t flags;
         uint64_t parent_span; /* as Slot.span: the current span when it was made */
         bool remote;          /* that span is another process's */
-        char *tracestate;     /* as it came, and the sampler's word; NULL: none */
-        char *baggage;        /* of others, as it came; NULL: none */
+        catena_span sender;   /* which roots of a trace link to; zero: none */
+        _Atomic(Shared *) tracestate;
+        _Atomic(Shared *) lists[_CONTEXT_LISTS_N];
 
         uint64_t start_ns, start_unix_ns;
         _Atomic(ContextCheckpoint *) checkpoints;
@@ -64,10 +78,19 @@ struct ContextBody {
 
         char trace_hex[ID_TRACE_HEX + 1], parent_hex[ID_SPAN_HEX + 1];
         char span_hex[ID_SPAN_HEX + 1]; /* written when asked for */
-        ContextBody *next_dead;
 };
 
-/* What it continues; all NULL and zero: a root. Text is copied. */
+/* The trace as a context has it. */
+static inline void context_trace_id(const ContextBody *body, uint8_t trace_id[ID_TRACE_SIZE]) {
+        uint64_t words[2] = {
+                atomic_load_explicit(&body->trace_id[0], memory_order_relaxed),
+                atomic_load_explicit(&body->trace_id[1], memory_order_relaxed),
+        };
+
+        memcpy(trace_id, words, sizeof words);
+}
+
+/* What it continues; all NULL and zero: a root. Text is copied, what is shared gets a reference. */
 typedef struct ContextOrigin {
         const char *workflow_id, *session_id, *correlation_id;
         const char *const *causes;
@@ -76,17 +99,22 @@ typedef struct ContextOrigin {
         uint64_t span;
         uint8_t flags;
         bool remote;
-        const char *tracestate, *baggage;
+        catena_span sender;
+        Shared *tracestate;
+        Shared *lists[_CONTEXT_LISTS_N];
 } ContextOrigin;
 
+/* Whether it may be taken as an id of a chain: not empty, not too long, plain text. */
+bool catena__context_id_is_valid(const char *id);
 /* NULL: out of memory. */
 catena_context *catena__context_make(const ContextOrigin *origin);
-void catena__context_body_free(ContextBody *body);
 void catena__failure_free(ContextFailure *failure);
 /* The slot for calls that are given a context; NULL counts as misuse. */
 Slot *catena__context_slot(SlotHandle *handlep, const catena_context *context);
 /* The body for calls that are given a context; NULL counts as misuse. */
 ContextBody *catena__context_body(const catena_context *context, SlotHandle *handlep);
 
+/* What it announces has changed: the daemon is told, if it knows of it. */
+void catena__context_changed(SlotHandle handle, const ContextBody *body);
 /* The fields of a CONTEXT|START. */
 void catena__context_write(PbWriter *writer, const ContextBody *body);

@@ -26,7 +26,7 @@ typedef struct CountFlow {
 /* Shared by the threads whose numbers are congruent. */
 static struct {
         _Alignas(COUNT_LINE) CountFlow sent;
-        Counter connections, refused, misuse;
+        Counter connections, refused, misuse, headers_refused;
         Counter lost[_LOST_N][_LOST_KINDS_N];
 } count_lanes[COUNT_LANES];
 
@@ -146,6 +146,7 @@ static catena_stats count_sum(void) {
                 sum.connections += atomic_load(&count_lanes[i].connections);
                 sum.refused += atomic_load(&count_lanes[i].refused);
                 sum.misuse += atomic_load(&count_lanes[i].misuse);
+                sum.headers_refused += atomic_load(&count_lanes[i].headers_refused);
         }
         return sum;
 }
@@ -207,9 +208,12 @@ static void misuse_write(int fd, const char *text) {
 }
 
 void catena__misuse(Misuse misuse) {
+        unsigned lane = count_lane();
         int saved = errno, fd;
 
-        count_add(&count_lanes[count_lane()].misuse, 1);
+        count_add(misuse == MISUSE_HEADER ? &count_lanes[lane].headers_refused
+                                          : &count_lanes[lane].misuse,
+                  1);
         if (!*misuse_state.where || atomic_exchange(&misuse_state.told[misuse], true))
                 return;
         if (strcmp(misuse_state.where, "stderr") == 0) {

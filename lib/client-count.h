@@ -52,6 +52,11 @@ void catena__count_reset(void);
         X(RESOURCE, "OTEL_RESOURCE_ATTRIBUTES is malformed, or the resource is too large")         \
         X(SAMPLER, "OTEL_TRACES_SAMPLER or its argument is not valid: the default is taken")       \
         X(LIMIT, "a limit in an OTEL_*_LIMIT variable is no whole number: it is ignored")          \
+        X(ID, "an id of a chain that is too long, or no plain text")                               \
+        X(ENTRY, "a tag, metadata, state or baggage with a bad key, or more than a context holds") \
+        X(CHECKPOINT, "more checkpoints than a context keeps")                                     \
+        X(HEADER, "a header that came in is malformed or over a limit")                            \
+        X(PROPAGATORS, "OTEL_PROPAGATORS names one that this version does not know")               \
         X(SOCKET, "the path of the socket is too long")                                            \
         X(DAEMON, "the socket belongs to a user who is not trusted")                               \
         X(PRIMITIVE, "a primitive that is NULL, or has nothing to run")
@@ -63,6 +68,7 @@ typedef enum Misuse {
                 _MISUSE_N,
 } Misuse;
 
+/* MISUSE_HEADER, which is not the program's own, counts apart. */
 void catena__misuse(Misuse misuse);
 /* Where to tell: "stderr" or a path, copied; NULL: nowhere. Before any thread may ask. */
 void catena__misuse_tell(const char *where);

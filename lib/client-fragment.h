@@ -34,6 +34,7 @@ typedef struct Fragment {
         const catena_scope *scope;
         uint64_t unix_ns; /* of a START or END */
         const char *tracestate;
+        const catena_span *sender; /* of a START: to link to, said by who says the START */
 
         const char *name;
         const char *status_message;
@@ -54,6 +55,7 @@ static inline void fragment_init(Fragment *fragment, uint16_t flags) {
         fragment->scope = NULL;
         fragment->unix_ns = 0;
         fragment->tracestate = NULL;
+        fragment->sender = NULL;
         fragment->name = NULL;
         fragment->status_message = NULL;
         fragment->attributes = NULL;

@@ -143,20 +143,13 @@ void catena_log(catena_context *context, uint32_t severity, const char *text,
                 .n_attributes = n,
         };
         ContextBody *body = NULL;
-        uint64_t current;
-        Slot *slot;
 
         if (!catena__process_start())
                 return;
-        slot = context ? catena__context_slot(&span.context, context) : NULL;
-        if (slot)
+        if (context && catena__context_slot(&span.context, context))
                 body = catena__slot_hold(span.context);
-        if (body) {
-                current = atomic_load(&slot->span);
-                memcpy(span.trace_id, body->trace_id, sizeof span.trace_id);
-                memcpy(span.span_id, &current, sizeof span.span_id);
-                span.flags = body->flags;
-        }
+        if (body)
+                (void)catena__span_current(&span, body, span.context);
         log_say(&log, body);
         if (body)
                 catena__slot_release();

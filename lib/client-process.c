@@ -5,6 +5,7 @@
 #include "lib/client-arena.h"
 #include "lib/client-count.h"
 #include "lib/client-limits.h"
+#include "lib/client-propagation.h"
 #include "lib/client-resource.h"
 #include "lib/client-sampler.h"
 #include "proto/record.h"
@@ -75,6 +76,7 @@ static void process_init(void) {
         if (!options)
                 options = &none;
         process_set_socket(options->socket ? options->socket : secure_getenv("CATENA_SOCKET"));
+        catena__propagators_set(secure_getenv("OTEL_PROPAGATORS"));
         catena__resource_build(options);
         catena__sampler_init();
         catena__limits_init();

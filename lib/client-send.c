@@ -14,7 +14,6 @@ enum {
         SEND_HAS_LOST = 1,
         SEND_HAS_SCOPE = 2,
         SEND_HAS_CONTEXT = 4,
-        SEND_HAS_NOTHING = 8, /* the record is empty */
 
         LOST_REASON = 5,
         SEND_DIRECT_MAX = ARENA_CHUNK_SIZE / 2,
@@ -26,7 +25,8 @@ typedef struct SendBatch {
         uint8_t *start;
         uint64_t connection;
         CountSaid said;
-        unsigned has; /* SEND_HAS_* */
+        unsigned has;  /* SEND_HAS_* */
+        uint64_t seen; /* of the slot, before the context was written */
         LostCounts lost;
 } SendBatch;
 
@@ -40,6 +40,7 @@ static void send_begin(SendBatch *batch, uint8_t *room, size_t capacity, uint64_
         batch->said.records = batch->said.starts = batch->said.ends = batch->said.logs = 0;
         batch->said.bytes = 0;
         batch->has = 0;
+        batch->seen = 0;
 }
 
 /* A record whose body is written and then measured. */
@@ -124,8 +125,11 @@ static void send_before(SendBatch *batch, const SendMessage *message) {
                 send_lost(batch);
         if (message->scope && atomic_load(&message->scope->announced) != batch->connection)
                 send_scope(batch, message->scope);
-        if (message->slot && !slot_is_announced(message->slot, message->context, batch->connection))
+        if (message->slot &&
+            !slot_is_announced(message->slot, message->context, batch->connection)) {
+                batch->seen = atomic_load(&message->slot->announced);
                 send_context(batch, message->context);
+        }
 }
 
 static void send_record(SendBatch *batch, const SendMessage *message) {
@@ -133,8 +137,11 @@ static void send_record(SendBatch *batch, const SendMessage *message) {
 
         if (message->write && !batch->writer.failed) {
                 message->write(&batch->writer, message->user);
-                if (batch->writer.at == start + RECORD_HEADER_SIZE && !message->flags)
-                        batch->has |= SEND_HAS_NOTHING;
+                if (batch->writer.at == start + RECORD_HEADER_SIZE && !message->flags) {
+                        batch->writer.at = start; /* there is no record */
+                        batch->said.bytes = (size_t)(start - batch->start);
+                        return;
+                }
         }
         send_close(batch, start,
                    (RecordHeader){
@@ -163,7 +170,7 @@ static void send_announced(const SendBatch *batch, const SendMessage *message) {
                 atomic_store(&((catena_scope *)message->scope)->announced, batch->connection);
         if (!(batch->has & SEND_HAS_CONTEXT))
                 return;
-        slot_announce(message->slot, message->context, batch->connection);
+        slot_announce(message->slot, message->context, batch->connection, batch->seen);
         body = catena__slot_hold(message->context);
         if (body) {
                 atomic_store(&body->announced, (uint32_t)(batch->connection >> 32));
@@ -225,7 +232,7 @@ int catena__send_direct(const SendMessage *message) {
                 send_begin(&batch, ticket.room, ticket.capacity, ticket.connection);
                 send_before(&batch, message);
                 send_record(&batch, message);
-                if (!batch.writer.failed && !(batch.has & SEND_HAS_NOTHING)) {
+                if (!batch.writer.failed && batch.said.records) {
                         send_publish(&batch, &ticket, message);
                         return 0;
                 }
@@ -270,7 +277,7 @@ static int send_try(const SendMessage *message, bool alone, bool *too_bigp) {
         send_before(&batch, message);
         send_record(&batch, message);
         *too_bigp = batch.writer.failed;
-        if (!batch.writer.failed && !(batch.has & SEND_HAS_NOTHING))
+        if (!batch.writer.failed && batch.said.records)
                 return send_commit(&batch, &ticket, message);
         send_undo(&batch);
         catena__link_abort(&ticket);

@@ -41,8 +41,8 @@ enum {
 };
 
 /*
- * Spans, logs and contexts that were not sent are counted as lost. A body that turns out empty is
- * not said at all, where neither flags nor type say anything either.
+ * Spans, logs and contexts that were not sent are counted as lost. Of a body that turns out empty,
+ * where neither flags nor type say anything either, only what goes before it is said.
  */
 int catena__send(const SendMessage *message);
 /* By the arena or not at all; `message.size` need not be known. */

@@ -28,8 +28,9 @@ static struct {
         _Atomic uint32_t n_slots;    /* ever taken */
         _Atomic uint64_t free;       /* a change count, and index + 1 of the first free slot */
         _Atomic uint64_t n_numbers;  /* ever given */
+        _Atomic uint32_t n_changes;  /* of what contexts announce */
         Gate holders;                /* inside: those who look at a body */
-        _Atomic(ContextBody *) dead; /* to be freed when nobody is inside */
+        _Atomic(Grave *) dead;       /* to be freed when nobody is inside */
 } slots;
 
 /* The chunk of a slot; *firstp: the index of that chunk's first slot. Each has twice the last's. */
@@ -123,7 +124,7 @@ SlotHandle catena__slot_new(ContextBody *body, uint64_t span) {
         number = slot_next_number();
         atomic_store(&slot->body, body);
         atomic_store(&slot->span, span);
-        atomic_store(&slot->has_tracestate, body->tracestate);
+        atomic_store(&slot->has_tracestate, atomic_load(&body->tracestate));
         atomic_store(&slot->number, number);
         return (uint64_t)place << 32 | number;
 }
@@ -132,23 +133,23 @@ SlotHandle catena__slot_new(ContextBody *body, uint64_t span) {
  * Frees the dead if nobody is inside: whoever enters later no longer finds them. Those that died
  * meanwhile were put aside after the look, and wait for the next.
  */
-static void slot_bury(ContextBody *body) {
-        ContextBody *next, *dead = atomic_exchange(&slots.dead, NULL);
+void catena__slot_bury(Grave *grave) {
+        Grave *next, *dead = atomic_exchange(&slots.dead, NULL);
 
-        body->next_dead = dead;
+        grave->next = dead;
         if (!gate_is_empty(&slots.holders, catena__process_epoch())) {
-                while (body) {
-                        next = body->next_dead;
-                        body->next_dead = atomic_load(&slots.dead);
-                        while (!atomic_compare_exchange_weak(&slots.dead, &body->next_dead, body))
+                while (grave) {
+                        next = grave->next;
+                        grave->next = atomic_load(&slots.dead);
+                        while (!atomic_compare_exchange_weak(&slots.dead, &grave->next, grave))
                                 ;
-                        body = next;
+                        grave = next;
                 }
                 return;
         }
-        for (; body; body = next) {
-                next = body->next_dead;
-                catena__context_body_free(body);
+        for (; grave; grave = next) {
+                next = grave->next;
+                grave->free(grave);
         }
 }
 
@@ -163,7 +164,11 @@ void catena__slot_free(SlotHandle handle) {
         atomic_store(&slot->span, 0);
         slot_give((uint32_t)(handle >> 32));
         if (body)
-                slot_bury(body);
+                catena__slot_bury(&body->grave);
+}
+
+void catena__slot_unannounce(Slot *slot) {
+        atomic_store(&slot->announced, (uint64_t)atomic_fetch_add(&slots.n_changes, 1));
 }
 
 /* ---- finding ---- */

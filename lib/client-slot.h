@@ -6,8 +6,8 @@
  *
  * Where contexts stand. A slot holds a context's number (0: free), the id of its current span, and
  * its body. A handle is the slot and the number, so one that is kept too long finds a free slot or
- * another number. Slots are never given back to the system; a body is freed when no thread looks at
- * one.
+ * another number. Slots are never given back to the system; a body, and what it let go of, is freed
+ * when no thread looks at one.
  *
  * Threads: any. Signal handlers: find, hold and release.
  */
@@ -25,7 +25,8 @@ typedef struct Slot {
         _Atomic uint32_t next_free;           /* index + 1 */
         _Atomic uint64_t span; /* the current span's id, its bytes as they stand; 0: none */
         _Atomic(ContextBody *) body;
-        _Atomic uint64_t announced; /* a connection's number (its low half) and the context's */
+        _Atomic uint64_t announced; /* a connection's number (its low half) and the context's; */
+                                    /* 0 and a count of changes: it is to be announced anew */
         atomic_bool has_tracestate;
 } Slot;
 
@@ -42,11 +43,15 @@ static inline bool slot_is_announced(const Slot *slot, SlotHandle handle, uint64
                (connection << 32 | slot_number(handle));
 }
 
-/* Harmless where the slot has changed hands. */
-static inline void slot_announce(Slot *slot, SlotHandle handle, uint64_t connection) {
-        atomic_store_explicit(&slot->announced, connection << 32 | slot_number(handle),
-                              memory_order_release);
+/* Only if nothing has changed since `seen`, so that what was told is what stands. */
+static inline void slot_announce(Slot *slot, SlotHandle handle, uint64_t connection,
+                                 uint64_t seen) {
+        (void)atomic_compare_exchange_strong(&slot->announced, &seen,
+                                             connection << 32 | slot_number(handle));
 }
+
+/* What it says has changed: it goes before the next record. */
+void catena__slot_unannounce(Slot *slot);
 
 /* Owns the body from then on; 0: out of memory, or of handles. */
 SlotHandle catena__slot_new(ContextBody *body, uint64_t span);
@@ -62,3 +67,14 @@ catena_context *catena__slot_context(SlotHandle handle);
 /* The body, kept until it is released; NULL (and nothing to release): freed. */
 ContextBody *catena__slot_hold(SlotHandle handle);
 void catena__slot_release(void);
+
+/* What a thread that holds a body may still look at, and nobody can find any more. */
+typedef struct Grave Grave;
+
+struct Grave {
+        Grave *next;
+        void (*free)(Grave *grave);
+};
+
+/* Freed as soon as nobody holds a body. */
+void catena__slot_bury(Grave *grave);

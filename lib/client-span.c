@@ -43,6 +43,23 @@ uint32_t catena__span_flags(const catena_span *span) {
         return span_otlp_flags(span->flags, !catena__span_stamp(span).epoch);
 }
 
+bool catena__span_current(catena_span *span, const ContextBody *body, SlotHandle handle) {
+        Slot *slot = catena__slot_find(handle);
+        uint64_t current = slot ? atomic_load(&slot->span) : 0;
+        SpanStamp stamp = {
+                .recording = body->flags & W3C_FLAG_SAMPLED || catena__link_records_all(),
+                .era = catena__clock_last_era(),
+                .epoch = (uint16_t)catena__process_epoch(),
+        };
+
+        *span = (catena_span){.context = handle, .flags = body->flags};
+        context_trace_id(body, span->trace_id);
+        memcpy(span->span_id, &current, sizeof current);
+        if (current != body->parent_span && body->epoch == stamp.epoch)
+                memcpy(span->reserved, &stamp, sizeof stamp);
+        return current;
+}
+
 /* Whether this process started it and may change it. */
 static bool span_is_ours(const catena_span *span) {
         uint32_t epoch = catena__span_stamp(span).epoch;
@@ -108,10 +125,12 @@ static bool span_place(catena_span *span, Fragment *start, catena_context *conte
                 span->flags = remote ? span_sample(parent) : parent->flags;
         } else {
                 current = atomic_load_explicit(&start->slot->span, memory_order_acquire);
-                memcpy(span->trace_id, body->trace_id, sizeof span->trace_id);
+                context_trace_id(body, span->trace_id);
                 memcpy(span->parent_id, &current, sizeof span->parent_id);
                 span->flags = body->flags;
                 remote = body->remote && current == body->parent_span;
+                if (!current && catena__span_is(&body->sender))
+                        start->sender = &body->sender;
         }
         start->span_flags = span_otlp_flags(span->flags, remote);
         return true;
@@ -162,14 +181,19 @@ static uint8_t span_kind(uint32_t kind) {
 
 static void span_say_start(const catena_span *span, Fragment *start) {
         ContextBody *body = NULL;
+        Shared *tracestate = NULL;
 
         if (start->slot && atomic_load_explicit(&start->slot->has_tracestate, memory_order_relaxed))
                 body = catena__slot_hold(span->context);
         if (body)
-                start->tracestate = body->tracestate;
+                tracestate = atomic_load(&body->tracestate);
+        if (tracestate)
+                start->tracestate = tracestate->text;
         catena__fragment_send(span, start);
         if (body)
                 catena__slot_release();
+        if (start->sender)
+                catena_span_link(*span, *start->sender, NULL, 0);
 }
 
 /* Starts a span with what `start` says of it; leaves it all zero where that cannot be. */

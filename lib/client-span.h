@@ -9,6 +9,7 @@
  */
 
 #include "lib/catena.h"
+#include "lib/client-slot.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,6 +23,11 @@ typedef struct SpanStamp {
 /* Whether it has ids. */
 bool catena__span_is(const catena_span *span);
 SpanStamp catena__span_stamp(const catena_span *span);
+/*
+ * The context's current span; false: there is none. Its stamp says that it is ours only if it was
+ * started in that context by this process.
+ */
+bool catena__span_current(catena_span *span, const ContextBody *body, SlotHandle handle);
 /* OTLP's flags for it as a link: a span made by hand is another process's. */
 uint32_t catena__span_flags(const catena_span *span);
 /* Now, monotonic; and every few milliseconds a look at what moves slowly. */

@@ -75,21 +75,28 @@ static bool w3c_tracestate_value_is_valid(const char *value, size_t size) {
         return true;
 }
 
+/* The next member that is not empty, without the white space around it; false: there is none. */
+static bool w3c_tracestate_next(const char **memberp, size_t *sizep, const char **at,
+                                const char *end) {
+        while (*at < end) {
+                const char *comma = memchr(*at, ',', (size_t)(end - *at));
+
+                *memberp = *at;
+                *sizep = (size_t)((comma ? comma : end) - *at);
+                *at = comma ? comma + 1 : end;
+                w3c_trim(memberp, sizep);
+                if (*sizep)
+                        return true;
+        }
+        return false;
+}
+
 bool w3c_tracestate_is_valid(const char *text, size_t size) {
-        const char *end = text + size;
+        const char *end = text + size, *member, *equals;
+        size_t member_size, key_size;
         unsigned n_members = 0;
 
-        for (const char *next; text < end; text = next + 1) {
-                const char *member = text, *equals;
-                size_t member_size, key_size;
-
-                next = memchr(text, ',', (size_t)(end - text));
-                if (!next)
-                        next = end;
-                member_size = (size_t)(next - text);
-                w3c_trim(&member, &member_size);
-                if (!member_size)
-                        continue;
+        while (w3c_tracestate_next(&member, &member_size, &text, end)) {
                 equals = memchr(member, '=', member_size);
                 if (!equals || ++n_members > W3C_TRACESTATE_MEMBERS_MAX)
                         return false;
@@ -99,6 +106,44 @@ bool w3c_tracestate_is_valid(const char *text, size_t size) {
                         return false;
         }
         return true;
+}
+
+typedef struct W3cTracestateMembers {
+        const char *members[W3C_TRACESTATE_MEMBERS_MAX];
+        size_t sizes[W3C_TRACESTATE_MEMBERS_MAX]; /* 0: it has gone */
+        unsigned n;
+        size_t total; /* with their commas, one too many */
+} W3cTracestateMembers;
+
+/* Takes out members of more than `longest`, the last ones first, until the rest fits. */
+static void w3c_tracestate_shorten(W3cTracestateMembers *list, size_t longest) {
+        for (unsigned i = list->n; i-- > 0 && list->total > W3C_TRACESTATE_TEXT + 1;)
+                if (list->sizes[i] > longest) {
+                        list->total -= list->sizes[i] + 1;
+                        list->sizes[i] = 0;
+                }
+}
+
+size_t w3c_tracestate_pack(char *out, bool *wholep, const char *text, size_t size) {
+        const char *end = text + size;
+        W3cTracestateMembers list = {0};
+        size_t at = 0;
+
+        while (list.n < W3C_TRACESTATE_MEMBERS_MAX &&
+               w3c_tracestate_next(&list.members[list.n], &list.sizes[list.n], &text, end))
+                list.total += list.sizes[list.n++] + 1;
+        *wholep = list.total <= W3C_TRACESTATE_TEXT + 1 && text == end;
+        w3c_tracestate_shorten(&list, W3C_TRACESTATE_MEMBER_LONG);
+        w3c_tracestate_shorten(&list, 0);
+        for (unsigned i = 0; i < list.n; i++) {
+                if (!list.sizes[i])
+                        continue;
+                if (at)
+                        out[at++] = ',';
+                memcpy(out + at, list.members[i], list.sizes[i]);
+                at += list.sizes[i];
+        }
+        return at;
 }
 
 /* ---- baggage: name=value;property,name=value ---- */
@@ -165,6 +210,8 @@ bool w3c_baggage_next(W3cBaggageReader *reader, W3cBaggageMember *member) {
                 reader->at = comma ? comma + 1 : reader->end;
                 if (w3c_baggage_member(member, text, size))
                         return true;
+                w3c_trim(&text, &size);
+                reader->n_malformed += size > 0;
         }
         return false;
 }
@@ -199,6 +246,8 @@ size_t w3c_baggage_decode(char *out, const char *value, size_t size) {
                 for (const char *next = at; n < 4 && next < end; ends[n++] = next)
                         next += w3c_percent_byte(&bytes[n], next, end);
                 n_used = utf8_next(&valid, bytes, n);
+                if (!bytes[0])
+                        bytes[0] = 0xff; /* text ends there */
                 total += utf8_replace(out ? out + total : NULL, bytes, n_used);
                 at = ends[n_used - 1];
         }
@@ -220,4 +269,20 @@ size_t w3c_baggage_encode(char *out, const char *value, size_t size) {
                 total += n;
         }
         return total;
+}
+
+/* ---- the environment ---- */
+
+void w3c_environ_name(char out[W3C_ENVIRON_NAME_SIZE], const char *name) {
+        size_t at = 0;
+
+        if (*name >= '0' && *name <= '9')
+                out[at++] = '_';
+        for (; *name && at < W3C_ENVIRON_NAME_SIZE - 1; name++) {
+                bool lower = *name >= 'a' && *name <= 'z';
+                bool other = (*name >= 'A' && *name <= 'Z') || (*name >= '0' && *name <= '9');
+
+                out[at++] = lower ? (char)(*name - 'a' + 'A') : other ? *name : '_';
+        }
+        out[at] = 0;
 }

@@ -43,7 +43,7 @@ static void use_contexts(void) {
         CHECK(!catena_context_parent_span_id(child));
         CHECK(catena_context_trace_flags(order) == 3);
         CHECK(catena_context_elapsed_ms(order) >= 0);
-        catena_context_checkpoint(order, "half");
+        CHECK(catena_context_start_unix_ns(order) > 0);
 
         before = catena_context_attach(order);
         CHECK(catena_context_current() == order);
@@ -55,6 +55,68 @@ static void use_contexts(void) {
         catena_context_free(received);
         catena_context_free(given);
         catena_context_free(child);
+        catena_context_free(order);
+}
+
+static void count_attribute(const catena_attribute *attribute, void *user) {
+        CHECK(attribute->key);
+        ++*(unsigned *)user;
+}
+
+static void use_what_contexts_carry(void) {
+        catena_context *order = catena_context_new("order", "session");
+        size_t tags = 0, metadata = 0, state = 0, baggage = 0, checkpoints = 0;
+        const char *key, *value, *name;
+        unsigned n_attributes = 0;
+        uint64_t unix_ns;
+
+        CHECK(catena_context_set_tag(order, "tier", "gold"));
+        CHECK(catena_context_set_metadata(order, "cart", "7"));
+        CHECK(catena_context_set_state(order, "step", "2"));
+        CHECK(catena_context_set_baggage(order, "tenant", "t 1"));
+        CHECK(strcmp(catena_context_get_tag(order, "tier"), "gold") == 0);
+        CHECK(strcmp(catena_context_get_metadata(order, "cart"), "7") == 0);
+        CHECK(strcmp(catena_context_get_state(order, "step"), "2") == 0);
+        CHECK(strcmp(catena_context_get_baggage(order, "tenant"), "t 1") == 0);
+        CHECK(catena_context_next_tag(order, &tags, &key, &value) && strcmp(key, "tier") == 0);
+        CHECK(catena_context_next_metadata(order, &metadata, &key, &value));
+        CHECK(catena_context_next_state(order, &state, &key, &value));
+        CHECK(catena_context_next_baggage(order, &baggage, &key, &value));
+        CHECK(!catena_context_next_baggage(order, &baggage, &key, &value));
+
+        catena_context_checkpoint(order, "half");
+        CHECK(catena_context_next_checkpoint(order, &checkpoints, &name, &unix_ns));
+        CHECK(strcmp(name, "half") == 0 && unix_ns >= catena_context_start_unix_ns(order));
+        catena_context_attributes(order, count_attribute, &n_attributes);
+        CHECK(n_attributes == 6);
+        catena_context_free(order);
+}
+
+static void set_header(void *carrier, const char *name, const char *value) {
+        if (strcmp(name, "traceparent") == 0)
+                strcpy(carrier, value);
+}
+
+static const char *get_header(void *carrier, const char *name, size_t index) {
+        return index == 0 && strcmp(name, "traceparent") == 0 ? carrier : NULL;
+}
+
+static void use_propagation(void) {
+        catena_span span = {.trace_id = {1}, .span_id = {2}, .flags = 1};
+        catena_context *order = catena_context_new(NULL, NULL), *received;
+        char carrier[56] = "", header[56];
+
+        CHECK(catena_context_set_parent(order, span));
+        CHECK(catena_inject(order, (catena_span){0}, set_header, carrier));
+        CHECK(catena_inject_string(order, span, CATENA_HEADER_TRACEPARENT, header,
+                                   sizeof header) == 55);
+        CHECK(strcmp(carrier, header) == 0);
+        received = catena_context_extract(get_header, carrier, 0);
+        CHECK(strcmp(catena_context_trace_id(received), catena_context_trace_id(order)) == 0);
+        catena_context_free(received);
+        received = catena_context_extract_strings(header, NULL, NULL, CATENA_UNTRUSTED);
+        CHECK(strcmp(catena_context_trace_id(received), catena_context_trace_id(order)) != 0);
+        catena_context_free(received);
         catena_context_free(order);
 }
 
@@ -123,6 +185,8 @@ int main(void) {
 
         CHECK(catena_start(&(catena_options){.socket = "/nowhere/catena.sock"}));
         use_contexts();
+        use_what_contexts_carry();
+        use_propagation();
         use_spans();
         use_primitives();
         CHECK(!catena_flush(10000));

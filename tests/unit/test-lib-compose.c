@@ -151,7 +151,8 @@ START_TEST(a_failing_step_ends_it) {
         span = said_span("SequentialPrimitive.execute");
         ck_assert_str_eq(SAID_STRING(span, "error.type"), "Refused");
         ck_assert_str_eq(SAID_STRING(span, "error.message"), "no money");
-        ck_assert_uint_eq(span->n_events, 1);
+        ck_assert_uint_eq(span->n_events, 3); /* behind the checkpoints */
+        ck_assert_str_eq(span->events[2]->name, "exception");
         fake_span_free(span);
         ck_assert_ptr_null(find_log("sequential_step_start", 2));
         fake_log_free(said_log("SequentialPrimitive failed", 0));
@@ -307,7 +308,8 @@ START_TEST(the_first_failure_by_index_is_reported) {
         span = said_span("ParallelPrimitive.execute");
         ck_assert_str_eq(SAID_STRING(span, "error.type"), "Refused");
         ck_assert_str_eq(SAID_STRING(span, "error.message"), "one");
-        ck_assert_uint_eq(span->n_events, 1);
+        ck_assert_uint_eq(span->n_events, 2);
+        ck_assert_str_eq(span->events[1]->name, "exception");
         fake_span_free(span);
         log = said_log("parallel_execution_failed", 0);
         ck_assert_int_eq(log->severity_number, CATENA_SEVERITY_ERROR);
