@@ -391,8 +391,10 @@ bool catena_context_next_checkpoint(catena_context *context, size_t *iterator, c
                                     uint64_t *unix_ns) {
         SlotHandle handle;
         ContextBody *body = catena__context_body(context, &handle);
-        ContextCheckpoint *at = body ? atomic_load(&body->checkpoints) : NULL;
+        ContextCheckpoint *at = body && iterator ? atomic_load(&body->checkpoints) : NULL;
 
+        if (!iterator)
+                catena__misuse(MISUSE_NAME);
         for (size_t i = 0; at && i < *iterator; i++)
                 at = atomic_load(&at->next);
         if (!at)

@@ -211,6 +211,54 @@ START_TEST(ids_are_cut_at_a_character) {
 }
 END_TEST
 
+static uint64_t n_misuses(void) {
+        catena_stats stats;
+
+        catena_stats_get(&stats, sizeof stats);
+        return stats.misuse;
+}
+
+START_TEST(ids_that_are_no_plain_text_are_refused) {
+        static char too_long[258];
+        const char *const bad[] = {"\xff", "a\nb", "a\x7f", "\xef\xbf\xbd", too_long};
+        enum { N = sizeof bad / sizeof *bad };
+
+        memset(too_long, 'x', 257);
+        for (unsigned i = 0; i < N; i++) {
+                const char *const causes[] = {bad[i], "good"};
+                catena_context *context = catena_context_new_with(&(catena_context_options){
+                        .correlation_id = bad[i],
+                        .causes = causes,
+                        .n_causes = 2,
+                });
+
+                ck_assert_str_eq(catena_context_correlation_id(context),
+                                 catena_context_id(context));
+                ck_assert_str_eq(catena_context_causation_id(context), "good");
+                ck_assert_uint_eq(n_misuses(), 2 * (i + 1));
+                catena_context_free(context);
+        }
+}
+END_TEST
+
+START_TEST(ids_of_every_good_kind_are_taken) {
+        static char longest[257];
+        const char *const good[] = {"x", "a b", "\xc3\xa4", "{}\"'", longest};
+        enum { N = sizeof good / sizeof *good };
+
+        memset(longest, 'x', 256);
+        for (unsigned i = 0; i < N; i++) {
+                catena_context *context = catena_context_new_with(
+                        &(catena_context_options){.correlation_id = good[i]});
+
+                ck_assert_str_eq(catena_context_correlation_id(context), good[i]);
+                ck_assert_str_eq(catena_context_causation_id(context), good[i]);
+                catena_context_free(context);
+        }
+        ck_assert_uint_eq(n_misuses(), 0);
+}
+END_TEST
+
 START_TEST(time_passes) {
         catena_context *context = catena_context_new(NULL, NULL);
         double first = catena_context_elapsed_ms(context);
@@ -399,6 +447,8 @@ static void add_tests(Suite *suite, const char *name, void (*begin)(void)) {
         tcase_add_test(tcase, a_freed_context_is_harmless);
         tcase_add_test(tcase, many_contexts_have_their_own_numbers);
         tcase_add_test(tcase, ids_are_cut_at_a_character);
+        tcase_add_test(tcase, ids_that_are_no_plain_text_are_refused);
+        tcase_add_test(tcase, ids_of_every_good_kind_are_taken);
         tcase_add_test(tcase, time_passes);
         tcase_add_test(tcase, a_thread_has_its_context);
         tcase_add_test(tcase, the_environment_is_continued);

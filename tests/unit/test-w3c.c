@@ -90,6 +90,8 @@ START_TEST(values_are_percent_decoded) {
         decodes("%20a%2C%2c", " a,,");
         decodes("%E2%82%AC!", "\xe2\x82\xac!");
         decodes("%F0%9F%94%97", "\xf0\x9f\x94\x97");
+        decodes("a%00b", "a\xef\xbf\xbd"
+                         "b");
         decodes("%", "%");
         decodes("%4", "%4");
         decodes("%zz%4g", "%zz%4g");
@@ -100,6 +102,45 @@ START_TEST(values_are_percent_decoded) {
                                             "A"
                                             "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
                                             "\xef\xbf\xbd");
+}
+END_TEST
+
+START_TEST(malformed_members_are_counted) {
+        static const char header[] = "a=1, ,b,=c, ,d=\x01,e=2,";
+        W3cBaggageReader reader = w3c_baggage_reader(header, sizeof header - 1);
+        W3cBaggageMember member;
+        unsigned n = 0;
+
+        while (w3c_baggage_next(&reader, &member))
+                n++;
+        ck_assert_uint_eq(n, 2);
+        ck_assert_uint_eq(reader.n_malformed, 3);
+}
+END_TEST
+
+/* Keys upper-cased, other characters '_', a leading digit gets '_'. */
+START_TEST(headers_have_names_in_the_environment) {
+        static const struct {
+                const char *header, *variable;
+        } cases[] = {
+                {"traceparent", "TRACEPARENT"},
+                {"tracestate", "TRACESTATE"},
+                {"baggage", "BAGGAGE"},
+                {"x-B3.TraceId", "X_B3_TRACEID"},
+                {"1st", "_1ST"},
+                {"\xc3\xa4", "__"},
+                {"", ""},
+        };
+        char name[W3C_ENVIRON_NAME_SIZE], longer[200];
+
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                w3c_environ_name(name, cases[i].header);
+                ck_assert_str_eq(name, cases[i].variable);
+        }
+        memset(longer, 'x', sizeof longer - 1);
+        longer[sizeof longer - 1] = 0;
+        w3c_environ_name(name, longer);
+        ck_assert_uint_eq(strlen(name), W3C_ENVIRON_NAME_SIZE - 1);
 }
 END_TEST
 
@@ -130,7 +171,9 @@ int main(void) {
         tcase_add_test(tcase, an_ignored_traceparent_writes_nothing);
         tcase_add_test(tcase, tracestates_are_judged);
         tcase_add_test(tcase, baggage_is_read_by_members);
+        tcase_add_test(tcase, malformed_members_are_counted);
         tcase_add_test(tcase, values_are_percent_decoded);
+        tcase_add_test(tcase, headers_have_names_in_the_environment);
         tcase_add_test(tcase, what_is_encoded_is_decoded);
         suite_add_tcase(suite, tcase);
         return unit_run(suite);
