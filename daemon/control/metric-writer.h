@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { METRIC_NAME_MAX = 128 };
+
 typedef enum MetricType {
         METRIC_COUNTER, /* only grows, from 0 at the start */
         METRIC_GAUGE,
@@ -48,8 +50,12 @@ struct MetricWriter {
         const Metric *metric; /* that was begun */
         size_t n_points;
         Buffer out;
-        Buffer points; /* of the metric, where they cannot go out at once */
-        uint64_t now_unix_ns;
+        Buffer points;        /* OTLP: of the metric; text: the labels of one */
+        uint64_t now_unix_ns; /* OTLP */
+        /* Text, of the metric: whether its head is written, its name and bounds. */
+        bool begun;
+        char name[METRIC_NAME_MAX];
+        char bounds[METRICS_BOUNDS_MAX][32];
 };
 
 /* ---- OTLP ---- */

@@ -331,9 +331,10 @@ int metrics_view_text(const MetricsView *view, Buffer *out, uint64_t now_unix_ns
 
         metrics_start(view->metrics, now_unix_ns);
         metric_text_init(&writer);
+        writer.out = *out; /* lent: it is large */
         r = metrics_view_write(view, &writer);
-        if (!r)
-                r = buffer_append(out, writer.out.data, writer.out.size);
+        *out = writer.out;
+        writer.out = BUFFER_NULL;
         metric_writer_deinit(&writer);
         return error_trace(r);
 }
