@@ -202,6 +202,7 @@ int main(void) {
         TCase *tcase = tcase_create("control-client");
 
         tcase_add_checked_fixture(tcase, set_up, tear_down);
+        tcase_set_timeout(tcase, 60);
         tcase_add_test(tcase, gives_the_answer);
         tcase_add_test(tcase, an_answer_may_end_with_the_connection);
         tcase_add_test(tcase, bad_answers_are_told_apart);

@@ -106,6 +106,28 @@ START_TEST(wants_the_spans_asked_for) {
 }
 END_TEST
 
+START_TEST(any_bytes_are_read_or_refused) {
+        static const char *const pieces[] = {"errors", "min", "since", "limit", "service", "=",
+                                             "&",      "?",   "#",     "%",     "%41",     "5m",
+                                             "true",   "",    "\xff",  "x",     "%0",      "9"};
+        unsigned state = (unsigned)_i + 1;
+        char target[128] = "/v1/tail?";
+        Query query = {0};
+        int r;
+
+        for (unsigned i = 0; i < 12; i++) {
+                state = state * 1664525 + 1013904223;
+                strcat(target, pieces[(state >> 8) % (sizeof pieces / sizeof *pieces)]);
+        }
+        memset(problem, 'x', sizeof problem);
+        r = query_read(&query, problem, all, target);
+        if (r) {
+                ck_assert_int_eq(r, QUERY_E_REFUSED);
+                ck_assert_uint_lt(strnlen(problem, sizeof problem), sizeof problem);
+        }
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("query");
         TCase *tcase = tcase_create("query");
@@ -113,6 +135,7 @@ int main(void) {
         tcase_add_test(tcase, reads_what_is_asked);
         tcase_add_test(tcase, refuses_and_tells_what_is_allowed);
         tcase_add_test(tcase, every_parameter_has_a_name_and_the_problem_has_room_for_all);
+        tcase_add_loop_test(tcase, any_bytes_are_read_or_refused, 0, 500);
         tcase_add_test(tcase, wants_the_spans_asked_for);
         suite_add_tcase(suite, tcase);
         return unit_run(suite);
