@@ -12,7 +12,10 @@
 #include <string.h>
 #include <time.h>
 
-enum { DAEMON_RETRY_MS = 100 }; /* while the journal has no room for somebody */
+enum {
+        DAEMON_RETRY_MS = 100, /* while the journal has no room for somebody */
+        DAEMON_EXPIRY_LOOK_MS = 60 * 1000,
+};
 
 uint64_t daemon_now_unix_ns(void) {
         struct timespec now;
@@ -125,7 +128,13 @@ static void daemon_on_wake(uv_timer_t *timer) {
 /* Sleeps no longer than until a batch is due, nor for long while somebody waits for room. */
 static void daemon_set_wake(Daemon *daemon, uint64_t now_unix_ns, bool retry) {
         uint64_t due_unix_ns = recorder_seal_due_unix_ns(daemon->recorder);
-        uint64_t delay_ns = 0;
+        uint64_t expiry_unix_ns = recorder_expiry_due_unix_ns(daemon->recorder);
+        uint64_t delay_max_ns = daemon->config->batch.delay_ns, delay_ns = 0;
+
+        if (expiry_unix_ns < due_unix_ns) {
+                due_unix_ns = expiry_unix_ns;
+                delay_max_ns = DAEMON_EXPIRY_LOOK_MS * CONFIG_MS;
+        }
 
         if (retry)
                 due_unix_ns = now_unix_ns + DAEMON_RETRY_MS * CONFIG_MS;
@@ -138,8 +147,8 @@ static void daemon_set_wake(Daemon *daemon, uint64_t now_unix_ns, bool retry) {
         daemon->wake_unix_ns = due_unix_ns;
         if (due_unix_ns > now_unix_ns)
                 delay_ns = due_unix_ns - now_unix_ns;
-        if (!retry && delay_ns > daemon->config->batch.delay_ns)
-                delay_ns = daemon->config->batch.delay_ns; /* the clock was set back */
+        if (!retry && delay_ns > delay_max_ns)
+                delay_ns = delay_max_ns; /* the clock was set back, or may be */
         uv_timer_start(&daemon->wake, daemon_on_wake, (delay_ns + CONFIG_MS - 1) / CONFIG_MS, 0);
 }
 
@@ -175,7 +184,9 @@ static void daemon_on_turn(uv_prepare_t *handle) {
         daemon_check(daemon, recorder_reclaim(daemon->recorder, now_unix_ns));
         if (daemon->listener)
                 retry = listener_resume(daemon->listener);
-        r = recorder_seal(daemon->recorder, now_unix_ns, daemon->state == DAEMON_DRAINING);
+        r = recorder_expire(daemon->recorder, now_unix_ns);
+        if (!r)
+                r = recorder_seal(daemon->recorder, now_unix_ns, daemon->state == DAEMON_DRAINING);
         daemon_check(daemon, r);
         for (size_t i = 0; i < daemon->n_exporters; i++)
                 exporter_wake(daemon->exporters[i]);

@@ -52,14 +52,14 @@ typedef enum RecordType {
         RECORD_DONE = 68,        /* catena.v1.Done: an exporter's answer for a batch */
         RECORD_DROP = 69,        /* catena.v1.Drop: an exporter is gone, and what it owed */
         RECORD_KEEP = 70,        /* reserved for sampling decisions */
-        RECORD_EXPIRED = 71,     /* reserved for detached spans */
+        RECORD_EXPIRED = 71,     /* catena.v1.Expired: a detached span that nobody has ended */
 } RecordType;
 
 enum {
         /* the client's flags */
         RECORD_START = 0x0001,    /* SPAN, CONTEXT: the first fragment */
         RECORD_END = 0x0002,      /* SPAN, CONTEXT: the last one; with START: the whole */
-        RECORD_DETACHED = 0x0004, /* SPAN: may be ended by another process (not yet accepted) */
+        RECORD_DETACHED = 0x0004, /* SPAN: any process of the user may change and end it */
         RECORD_CLIENT_FLAGS = 0x00ff,
 
         /* the daemon's, written before a block is committed; from a client they must be 0 */
@@ -76,7 +76,7 @@ enum {
         X(SHARE, 3, "uid_share", "the client's user holds its whole share of the journal")         \
         X(DUPLICATE, 4, "duplicate_id", "a START with the id of a span that is still held")        \
         X(TOO_LARGE, 5, "object_too_large", "its span or context would pass its bound")            \
-        X(UNSUPPORTED, 6, "unsupported", "a feature this version does not have")
+        X(UNSUPPORTED, 6, "unsupported", "a detached span of the overflow user, whom many share")
 
 typedef enum RecordVerdict {
 #define RECORD_VERDICT_X(symbol, value, name, meaning) RECORD_VERDICT_##symbol = (value),
@@ -90,7 +90,12 @@ typedef struct RecordHeader {
         uint16_t type; /* RecordType, or a number from a newer version */
         uint16_t flags;
         uint32_t context; /* number of the context in its session; 0: none */
-        uint32_t scope;   /* number of the scope in its session; 0: the application's */
+        /*
+         * Number of the scope in its session; 0: the application's. A span's is that of its START.
+         * Of what else is said of a DETACHED span, the journal has the number of the session that
+         * started it here; 0: it was not known.
+         */
+        uint32_t scope;
         uint64_t id;
 } RecordHeader;
 

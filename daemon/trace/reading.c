@@ -113,6 +113,8 @@ int recorder_start_span(Recorder *recorder, Span *span, const RecorderRecord *re
                         return error_trace(r);
                 span->object.context->n_objects++;
         }
+        if (span->detached)
+                recorder_expect_expiry(recorder, span);
         list_append(&session->open, &span->object.link);
         session->n_open++;
         recorder->n_open++;
@@ -122,15 +124,18 @@ int recorder_start_span(Recorder *recorder, Span *span, const RecorderRecord *re
         return span->unshown ? 0 : error_trace(recorder_show_span(recorder, span, summary));
 }
 
-void recorder_set_pending(Span *span, bool second_cut) {
+void recorder_set_pending(Recorder *recorder, Span *span, uint32_t sayer, bool second_cut) {
         Session *session = span->object.session;
         bool pending = !span->started || span->ended;
 
         list_unlink(&span->pending_link);
         if (!pending)
                 return;
+        if (session->number != sayer)
+                session = recorder_find_session(recorder, sayer);
         span->second_cut = second_cut;
-        list_append(&session->pending, &span->pending_link);
+        span->awaits = sayer;
+        list_append(session ? &session->pending : &recorder->strays, &span->pending_link);
 }
 
 static int recorder_add_fragment(Recorder *recorder, Span *span, const RecorderRecord *record,
@@ -152,10 +157,16 @@ static int recorder_add_fragment(Recorder *recorder, Span *span, const RecorderR
         return 0;
 }
 
-int recorder_add_span(Recorder *recorder, Session *session, Span **spanp, uint64_t key) {
+int recorder_add_span(Recorder *recorder, Session *session, Span **spanp, uint64_t key,
+                      bool detached) {
+        Span *span = *spanp;
         int r;
 
-        r = span_new(spanp, session, key);
+        if (span && span->started)
+                return 0;
+        if (span)
+                recorder_drop_orphan(recorder, span);
+        r = span_new(spanp, session, key, detached);
         if (r)
                 return error_trace(r);
         recorder->n_objects++;
@@ -168,8 +179,9 @@ static int recorder_read_span(Recorder *recorder, Session *session, const Record
         Span *span = record->span;
         int r;
 
-        if (!span) {
-                r = recorder_add_span(recorder, session, &span, record->header.id);
+        if (!span || span->object.session != session) {
+                r = recorder_add_span(recorder, session, &span, record->header.id,
+                                      record->header.flags & RECORD_DETACHED);
                 if (r)
                         return error_trace(r);
         }
@@ -183,6 +195,7 @@ static int recorder_read_span(Recorder *recorder, Session *session, const Record
         if (start) {
                 recorder->counters.spans_accepted++;
                 session->n_accepted++;
+                span->since_unix_ns = record->time_unix_ns;
                 r = recorder_start_span(recorder, span, record, summary);
         } else {
                 r = chains_span_update(recorder->chains, span->chain, summary);
@@ -190,7 +203,8 @@ static int recorder_read_span(Recorder *recorder, Session *session, const Record
         if (r)
                 return error_trace(r);
         if (start || !span->started || (record->header.flags & RECORD_END))
-                recorder_set_pending(span, record->block_flags & JOURNAL_CUT_2);
+                recorder_set_pending(recorder, span, record->session,
+                                     record->block_flags & JOURNAL_CUT_2);
         return 0;
 }
 
@@ -210,6 +224,25 @@ static int recorder_show_unshown(Recorder *recorder, Session *session) {
                 r = recorder_show_late(recorder, span);
         }
         return error_trace(r);
+}
+
+int recorder_read_stray_end(Recorder *recorder, uint32_t number, bool last, uint64_t time_unix_ns) {
+        int r;
+
+        list_for_each_safe (link, &recorder->strays) {
+                Span *span = list_entry(link, Span, pending_link);
+
+                if (span->awaits != number)
+                        continue;
+                if (span->second_cut && !last) {
+                        span->second_cut = false;
+                        continue;
+                }
+                r = recorder_close_span(recorder, span, span->end_unix_ns, NULL, time_unix_ns);
+                if (r)
+                        return error_trace(r);
+        }
+        return 0;
 }
 
 int recorder_read_pass_end(Recorder *recorder, Session *session, uint64_t time_unix_ns) {

@@ -7,6 +7,7 @@
  *   admission.c  judges what a client sent
  *   reading.c    what a client's record does, live or replayed
  *   decision.c   what the daemon decides, written down and read; sessions
+ *   expiry.c     detached spans that nobody has ended
  *   sealing.c    batches: what closes, what is sealed, what is answered
  *   state.c      counters, as checkpoints and STATE records keep them
  *   snapshot.c   writes what stays long anew, so that the oldest segment can go
@@ -32,6 +33,7 @@ enum {
         RECORDER_REST_MIN = 64 * 1024, /* of a segment, worth a block of its own */
         RECORDER_SPANS_KEPT = 4096,    /* to be used again: 1 MiB */
         RECORDER_STATE_MAX = RECORD_SIZE_MAX - RECORD_HEADER_SIZE,
+        RECORDER_OVERFLOW_UID = 65534, /* whoever has no uid here: they are not one user */
 };
 
 typedef struct RecorderSignal {
@@ -58,6 +60,8 @@ struct Recorder {
         size_t n_open;     /* spans started, not closed */
         size_t open_bytes; /* of the journal, held by spans that are not closed */
         size_t n_objects;  /* spans and logs of any state */
+        List strays;       /* Span.pending_link: in a replay, of sessions that are not remembered */
+        uint64_t expiry_unix_ns; /* when to look at detached spans: before the first expires */
         Pool span_pool;
 
         bool replaying;
@@ -95,10 +99,13 @@ static inline RecorderRecord recorder_record(const JournalBlock *block, size_t o
         };
 }
 
-/* Before a client's record is judged and read. */
+/* Before a client's record is judged and read. A detached span is found by whoever is its user. */
 static inline void recorder_look_up(RecorderRecord *record, const Session *session) {
-        if (record->header.type == RECORD_SPAN)
-                record->span = map_find(&session->spans, record->header.id);
+        if (record->header.type != RECORD_SPAN)
+                return;
+        record->span = record->header.flags & RECORD_DETACHED
+                               ? map_find(&session->user->detached, record->header.id)
+                               : map_find(&session->spans, record->header.id);
 }
 
 static inline SessionHold recorder_hold(const RecorderRecord *record) {
@@ -125,7 +132,10 @@ RecordVerdict recorder_validate(const RecorderRecord *record, ValidateSummary *s
 
 /* ---- reading.c ---- */
 
-/* A client's record that is accepted. */
+/*
+ * A client's record that is accepted. `session` NULL: all that is remembered of it is what it said
+ * of a detached span, which is there.
+ */
 int recorder_read_record(Recorder *recorder, Session *session, const RecorderRecord *record,
                          const ValidateSummary *summary);
 void recorder_read_refused(Recorder *recorder, Session *session, const RecordHeader *header);
@@ -133,17 +143,27 @@ void recorder_read_refused(Recorder *recorder, Session *session, const RecordHea
 int recorder_read_cursor(Session *session, const JournalBlock *block);
 /* The end of a pass: spans whose END came before its first cut are closed. */
 int recorder_read_pass_end(Recorder *recorder, Session *session, uint64_t time_unix_ns);
+/* The end of a pass, or of the last one, of a session that is not remembered. */
+int recorder_read_stray_end(Recorder *recorder, uint32_t number, bool last, uint64_t time_unix_ns);
 
 int recorder_log_new(Recorder *recorder, Session *session, Object **logp,
                      const RecorderRecord *record, const Fragment *fragment,
                      const ValidateSummary *summary);
-int recorder_add_span(Recorder *recorder, Session *session, Span **spanp, uint64_t key);
+/*
+ * A new span; *spanp is what was looked up. Where that is another session's, a detached one, it is
+ * added to, unless it still has no START.
+ */
+int recorder_add_span(Recorder *recorder, Session *session, Span **spanp, uint64_t key,
+                      bool detached);
 int recorder_start_span(Recorder *recorder, Span *span, const RecorderRecord *record,
                         const ValidateSummary *summary);
 /* Tells the chains of a span that they were not told of when it started; else does nothing. */
 int recorder_show_late(Recorder *recorder, Span *span);
-/* Without a START, or with an END whose pass has not ended: both wait for the pass. */
-void recorder_set_pending(Span *span, bool second_cut);
+/*
+ * Without a START, or with an END whose pass has not ended: both wait for the pass of the session
+ * that said so, by its number.
+ */
+void recorder_set_pending(Recorder *recorder, Span *span, uint32_t sayer, bool second_cut);
 /* `end_reason`: why the daemon ended it; NULL: it ended itself. */
 int recorder_close_span(Recorder *recorder, Span *span, uint64_t end_unix_ns,
                         const char *end_reason, uint64_t time_unix_ns);
@@ -161,9 +181,22 @@ static inline int recorder_tell(Recorder *recorder, Span *span) {
 
 /* ---- decision.c ---- */
 
+/* The END that the daemon gives to spans, and which counter tells of them. */
+typedef struct RecorderClosing {
+        Fragment fragment;
+        const char *reason; /* as catena.end says it */
+        uint64_t *counter;
+} RecorderClosing;
+
 /* Writes a daemon's record and has it read. RECORDER_E_FULL: nothing happened. */
 int recorder_decide(Recorder *recorder, RecordType type, uint32_t session_number,
                     const ProtobufCMessage *message, uint64_t now_unix_ns);
+/* The END that the daemon gives a span; its size. */
+size_t recorder_write_closing(uint8_t *data, size_t size, const char *reason, bool error,
+                              uint64_t now_unix_ns);
+/* Ends a span that has no END. */
+int recorder_close_for(Recorder *recorder, Span *span, const RecorderClosing *closing,
+                       uint64_t time_unix_ns);
 SessionOptions recorder_session_options(Recorder *recorder, SessionUser *user);
 /* Has a record of the daemon's own read, SNAPSHOTs included. */
 int recorder_read_decision(Recorder *recorder, const RecorderRecord *record);
@@ -171,6 +204,12 @@ int recorder_read_decision(Recorder *recorder, const RecorderRecord *record);
 Session *recorder_find_session(const Recorder *recorder, uint32_t number);
 /* Frees it if it is over and nothing of it is left. */
 void recorder_settle_session(Recorder *recorder, Session *session);
+
+/* ---- expiry.c ---- */
+
+/* A detached span is there from now on, for a while. */
+void recorder_expect_expiry(Recorder *recorder, const Span *span);
+int recorder_read_expired(Recorder *recorder, const RecorderRecord *record);
 
 /* ---- sealing.c ---- */
 

@@ -22,10 +22,12 @@ int recorder_new(Recorder **recorderp, const RecorderOptions *options) {
         recorder->journal = options->journal;
         recorder->chains = options->chains;
         recorder->next_session = 1;
+        recorder->expiry_unix_ns = UINT64_MAX;
         pool_init(&recorder->span_pool, sizeof(Span), RECORDER_SPANS_KEPT);
         map_init(&recorder->users, options->seed);
         map_init(&recorder->sessions, options->seed);
         list_init(&recorder->all_sessions);
+        list_init(&recorder->strays);
         for (unsigned kind = 0; kind < _BATCH_SIGNALS_N; kind++) {
                 map_init(&recorder->signals[kind].batches, options->seed);
                 list_init(&recorder->signals[kind].sealed);
@@ -172,15 +174,10 @@ Session *recorder_session_by_token(const Recorder *recorder, const uint8_t *toke
         return NULL;
 }
 
-/* The END that a span gets whose process cannot give it one. */
-static size_t recorder_closing(const Session *session, bool exited, uint64_t now_unix_ns,
-                               uint8_t *data, size_t size) {
+size_t recorder_write_closing(uint8_t *data, size_t size, const char *reason, bool error,
+                              uint64_t now_unix_ns) {
         enum { END_TIME = 8, ATTRIBUTES = 9, EVENTS = 11, STATUS = 15 };
-        const char *reason = session->n_lost_ends ? "end lost"
-                             : exited             ? "process exited"
-                                                  : "abandoned";
         const char *message = "the process exited before the span ended";
-        bool error = exited && !session->n_lost_ends;
         size_t value = pb_bytes_size(1, strlen(reason));
         PbWriter writer = pb_writer(data, size);
 
@@ -222,15 +219,16 @@ static size_t recorder_closing(const Session *session, bool exited, uint64_t now
 int recorder_session_end(Recorder *recorder, Session **sessionp, SessionState how,
                          uint64_t now_unix_ns) {
         Catena__V1__SessionEnd message = CATENA__V1__SESSION_END__INIT;
-        bool exited = how == SESSION_EXITED;
+        bool exited = how == SESSION_EXITED, lost = (*sessionp)->n_lost_ends;
+        const char *reason = lost ? "end lost" : exited ? "process exited" : "abandoned";
         uint8_t closing[512];
         int r;
 
         message.reason = exited ? CATENA__V1__SESSION_END_REASON__SESSION_END_EXITED
                                 : CATENA__V1__SESSION_END_REASON__SESSION_END_BYE;
         message.closing.data = closing;
-        message.closing.len =
-                recorder_closing(*sessionp, exited, now_unix_ns, closing, sizeof closing);
+        message.closing.len = recorder_write_closing(closing, sizeof closing, reason,
+                                                     exited && !lost, now_unix_ns);
         r = recorder_decide(recorder, RECORD_SESSION_END, (*sessionp)->number, &message.base,
                             now_unix_ns);
         if (r)
@@ -282,6 +280,19 @@ static void recorder_look_ahead(const Session *session, const JournalBlock *bloc
                 map_prefetch(&session->spans, header.id);
 }
 
+/*
+ * What is said of a detached span names, where a START has its scope, the session that started the
+ * span: whoever reads it in a replay may know nothing of this one any more.
+ */
+static void recorder_name_starter(RecorderRecord *record, uint8_t *at) {
+        const Span *span = record->span;
+
+        if (record->header.type != RECORD_SPAN || (record->header.flags & RECORD_START))
+                return;
+        record->header.scope = span && span->started ? span->object.session->number : 0;
+        record_header_write(at, &record->header);
+}
+
 int recorder_take(Recorder *recorder, Session *session, JournalBlock *block) {
         RecorderRoom room = recorder_room(recorder);
         size_t from = 0, to = 0;
@@ -310,6 +321,8 @@ int recorder_take(Recorder *recorder, Session *session, JournalBlock *block) {
                         recorder_refuse(recorder, session, block->records + to, header, verdict);
                         to += RECORD_HEADER_SIZE;
                 } else {
+                        if (header.flags & RECORD_DETACHED)
+                                recorder_name_starter(&record, block->records + to);
                         r = recorder_read_record(recorder, session, &record, &summary);
                         if (r)
                                 return error_trace(r);

@@ -57,7 +57,7 @@ enum {
         X(refused_share, "records refused: the client's user held its whole share")                \
         X(refused_duplicate, "spans refused: their id is still held")                              \
         X(refused_too_large, "records refused: their span or context would pass its bound")        \
-        X(refused_unsupported, "records refused: a feature this version does not have")            \
+        X(refused_unsupported, "records refused: detached spans of the overflow user")             \
         X(refused_spans, "spans among the records refused (their START)")                          \
         X(lost_starts, "spans that clients say they dropped themselves")                           \
         X(lost_updates, "updates that clients say they dropped themselves")                        \
@@ -67,7 +67,10 @@ enum {
         X(over_limit, "attributes, events and links dropped over a limit")                         \
         X(spans_damaged, "spans accepted whose bytes the journal has lost")                        \
         X(logs_damaged, "logs accepted whose bytes the journal has lost")                          \
-        X(sessions, "client sessions begun")
+        X(sessions, "client sessions begun")                                                       \
+        X(spans_expired, "detached spans ended because nobody had ended them in 24 hours")
+
+enum { RECORDER_DETACHED_HOURS = 24 };
 
 typedef struct RecorderCounters {
 #define RECORDER_COUNTER_X(name, meaning) uint64_t name;
@@ -150,6 +153,13 @@ size_t recorder_fitting(const Recorder *recorder, size_t size);
 int recorder_take(Recorder *recorder, Session *session, JournalBlock *block);
 /* Whether the session has ENDs that wait for the end of a pass, and so needs an empty one. */
 bool recorder_session_unsettled(const Session *session);
+
+/* ---- detached spans ---- */
+
+/* Ends those that have been open for RECORDER_DETACHED_HOURS; RECORDER_E_FULL: not all of them. */
+int recorder_expire(Recorder *recorder, uint64_t now_unix_ns);
+/* When it should next be called; UINT64_MAX: there are none. */
+uint64_t recorder_expiry_due_unix_ns(const Recorder *recorder);
 
 /* ---- batches ---- */
 

@@ -37,6 +37,14 @@ static uint64_t replay_hash(uint32_t session, uint16_t type, uint64_t id) {
         return hash ^ hash >> 29 ^ ((uint64_t)session << 32 | type);
 }
 
+/* The session whose span a SPAN record is of. */
+static uint32_t replay_starter(const RecorderRecord *record) {
+        uint16_t flags = record->header.flags & (RECORD_START | RECORD_DETACHED | RECORD_SNAPSHOT);
+
+        return flags == RECORD_DETACHED && record->header.scope ? record->header.scope
+                                                                : record->session;
+}
+
 /* Which object a record is of; false for records that are not superseded one by one. */
 static bool replay_object(const RecorderRecord *record, Superseded *object) {
         bool snapshot = record->header.flags & RECORD_SNAPSHOT;
@@ -45,6 +53,7 @@ static bool replay_object(const RecorderRecord *record, Superseded *object) {
                 .session = record->session, .type = record->header.type, .id = record->header.id};
         switch (record->header.type) {
         case RECORD_SPAN:
+                object->session = replay_starter(record);
                 return true;
         case RECORD_LOG:
                 if (!snapshot)
@@ -164,6 +173,22 @@ static int replay_note_block(void *user, JournalBlock *block) {
 
 /* ---- second reading ---- */
 
+/*
+ * False: the SESSION record is gone, and with it all that it said; but what it said of a detached
+ * span is remembered as long as the session that started it.
+ */
+static bool replay_look_up(const Replay *replay, const Session *session, RecorderRecord *record) {
+        uint32_t number =
+                record->header.type == RECORD_SPAN ? replay_starter(record) : record->session;
+        const Session *starter = session;
+
+        if (number != record->session)
+                starter = recorder_find_session(replay->recorder, number);
+        if (starter)
+                recorder_look_up(record, starter);
+        return session || record->span;
+}
+
 static int replay_read_client(Replay *replay, Session *session, RecorderRecord *record) {
         ValidateSummary summary;
         RecordVerdict verdict;
@@ -174,10 +199,10 @@ static int replay_read_client(Replay *replay, Session *session, RecorderRecord *
                 record->header.flags |= (uint16_t)(verdict << RECORD_VERDICT_SHIFT);
         }
         if (record_verdict(record->header.flags)) {
-                recorder_read_refused(replay->recorder, session, &record->header);
+                if (session)
+                        recorder_read_refused(replay->recorder, session, &record->header);
                 return 0;
         }
-        recorder_look_up(record, session);
         r = recorder_read_record(replay->recorder, session, record, &summary);
         return r ? error_trace(r) : 0;
 }
@@ -194,8 +219,8 @@ static int replay_read(Replay *replay, const RecorderRecord *recordp) {
                 return r < 0 ? error_trace(r) : 0;
         }
         session = recorder_find_session(replay->recorder, record.session);
-        if (!session)
-                return 0; /* its SESSION record was lost */
+        if (!replay_look_up(replay, session, &record))
+                return 0;
         r = replay_read_client(replay, session, &record);
         return r ? error_trace(r) : 0;
 }
@@ -218,6 +243,9 @@ static int replay_read_block(void *user, JournalBlock *block) {
         if (r)
                 return error_trace(r);
         session = recorder_find_session(replay->recorder, block->session);
+        if (!session && (block->flags & JOURNAL_PASS_END))
+                return error_trace(recorder_read_stray_end(replay->recorder, block->session, false,
+                                                           block->time_unix_ns));
         if (!session)
                 return 0;
         r = recorder_read_cursor(session, block);
@@ -330,7 +358,8 @@ static bool replay_count_damage(Recorder *recorder) {
 static int replay_end_passes(Recorder *recorder) {
         list_for_each (link, &recorder->all_sessions) {
                 Session *session = list_entry(link, Session, link);
-                while (!session->cursors && recorder_session_unsettled(session)) {
+                while ((!session->cursors || session->state != SESSION_ALIVE) &&
+                       recorder_session_unsettled(session)) {
                         JournalBlock block = {0};
                         int r;
 
@@ -352,6 +381,12 @@ static int replay_end_passes(Recorder *recorder) {
 /* From now on what nothing needs is freed, and what already is. */
 static void replay_settle(Recorder *recorder) {
         recorder->replaying = false;
+        list_for_each_safe (link, &recorder->strays) { /* in a journal that is damaged */
+                Span *span = list_entry(link, Span, pending_link);
+
+                recorder_set_pending(recorder, span, span->object.session->number,
+                                     span->second_cut);
+        }
         list_for_each_safe (link, &recorder->all_sessions) {
                 Session *session = list_entry(link, Session, link);
 

@@ -52,6 +52,7 @@ typedef struct SessionUser {
         uint32_t uid;
         size_t n_sessions;
         size_t n_bytes;
+        Map detached; /* span key -> Span: those that any of its sessions may change and end */
 } SessionUser;
 
 /* Bytes of the journal that an object holds. */
@@ -92,10 +93,10 @@ typedef struct Session {
         size_t scopes_size; /* bytes of all */
         Map contexts;       /* number -> Context */
         List all_contexts;  /* Context.link */
-        Map spans;          /* span key -> Span, from the first fragment to the delivery */
-        List held;          /* Span.held_link: the same, by where their first fragment lies */
-        List open;          /* Span.object.link: not closed, oldest first */
-        List pending;       /* Span.pending_link: without a START, or with an END to be settled */
+        Map spans; /* span key -> Span, from the first fragment to the delivery; not detached */
+        List held; /* Span.held_link: these and the detached, by where their first fragment lies */
+        List open; /* Span.object.link: not closed, oldest first */
+        List pending; /* Span.pending_link: without a START, or with an END to be settled */
         List pending_contexts; /* Context.pending_link: the same of contexts */
         size_t n_open;         /* started, not closed */
         size_t n_unshown;      /* of these, spans that the chains are not told of yet */

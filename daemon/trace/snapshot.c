@@ -163,10 +163,15 @@ static int snapshot_span(SnapshotRun *run, Span *span) {
         if (run->measures)
                 return snapshot_measure(run, n_bytes);
         header.context = object->context ? object->context->number : 0;
-        header.flags = (span->started ? RECORD_START : 0) | (span->ended ? RECORD_END : 0);
+        header.flags = (span->started ? RECORD_START : 0) | (span->ended ? RECORD_END : 0) |
+                       (span->detached ? RECORD_DETACHED : 0);
         head.closed = head.settled = span->closed;
         head.batch = span->closed ? object->batch->number : 0;
         head.second_cut = span->second_cut;
+        if (span->detached)
+                head.since = span->since_unix_ns;
+        if (span->detached && !list_is_empty(&span->pending_link))
+                head.awaits = span->awaits;
         r = snapshot_put_object(run, object, &header, &head, &fragment);
         if (r)
                 return r < 0 ? error_trace(r) : r;
@@ -429,8 +434,9 @@ static int snapshot_place(Recorder *recorder, Object *object, uint64_t number,
 static int snapshot_read_span(Recorder *recorder, Session *session, const RecorderRecord *record,
                               const Catena__V1__SnapshotHead *head, const Fragment *fragment) {
         bool start = record->header.flags & RECORD_START;
+        bool detached = record->header.flags & RECORD_DETACHED;
+        Span *span = map_find(span_map(session, detached), record->header.id);
         ValidateSummary summary;
-        Span *span = map_find(&session->spans, record->header.id);
         int r;
 
         if (validate_span(&summary, journal_at(recorder->journal, fragment->hold.position),
@@ -438,8 +444,8 @@ static int snapshot_read_span(Recorder *recorder, Session *session, const Record
                 return 0;
         if (span && (span->closed || span->started)) /* the same again: a damaged journal */
                 return 0;
-        if (!span) {
-                r = recorder_add_span(recorder, session, &span, record->header.id);
+        if (!span || span->object.session != session) {
+                r = recorder_add_span(recorder, session, &span, record->header.id, detached);
                 if (r)
                         return error_trace(r);
         }
@@ -450,6 +456,7 @@ static int snapshot_read_span(Recorder *recorder, Session *session, const Record
         span->ended = record->header.flags & RECORD_END;
         span->end_unix_ns = summary.end_unix_ns;
         if (start) {
+                span->since_unix_ns = head->since;
                 r = recorder_start_span(recorder, span, record, &summary);
                 if (!r)
                         r = chains_span_update(recorder->chains, span->chain, &summary);
@@ -457,7 +464,8 @@ static int snapshot_read_span(Recorder *recorder, Session *session, const Record
                         return error_trace(r);
         }
         if (!start || !head->closed) {
-                recorder_set_pending(span, head->second_cut);
+                recorder_set_pending(recorder, span, head->awaits ? head->awaits : session->number,
+                                     head->second_cut);
                 return 0;
         }
         r = recorder_show_late(recorder, span);

@@ -8,19 +8,27 @@
 
 #include <errno.h>
 
-int span_new(Span **spanp, Session *session, uint64_t key) {
+Map *span_map(Session *session, bool detached) {
+        return detached ? &session->user->detached : &session->spans;
+}
+
+int span_new(Span **spanp, Session *session, uint64_t key, bool detached) {
         Span *span;
         int r;
 
         span = pool_take(session->span_pool);
         if (!span)
                 return error_origin(-ENOMEM);
-        *span = (Span){.object = {.signal = BATCH_TRACES, .session = session}, .key = key};
+        *span = (Span){
+                .object = {.signal = BATCH_TRACES, .session = session},
+                .key = key,
+                .detached = detached,
+        };
         fragments_init(&span->object.fragments);
         list_init(&span->object.link);
         list_init(&span->pending_link);
         list_init(&span->held_link);
-        r = map_put(&session->spans, key, span);
+        r = map_put(span_map(session, detached), key, span);
         if (r) {
                 pool_give(session->span_pool, span);
                 return error_trace(r);
@@ -37,7 +45,7 @@ Span *span_free(Span *span) {
 
         chains_forget(NULL, &span->chain);
         fragments_deinit(&span->object.fragments, session);
-        map_remove(&session->spans, span->key);
+        map_remove(span_map(session, span->detached), span->key);
         list_unlink(&span->object.link);
         list_unlink(&span->pending_link);
         list_unlink(&span->held_link);

@@ -24,19 +24,24 @@ typedef struct Span {
         uint32_t name_size;
         uint32_t kind, status_code; /* as its fragments merge so far */
         bool started, ended, closed;
-        bool second_cut;   /* what made it pending came after the first cut */
-        bool keys_meet;    /* two fragments may set the same key */
-        bool unshown;      /* the chains are told of it when its pass ends */
-        ChainSpan *chain;  /* or NULL */
-        List pending_link; /* session.pending */
-        List held_link;    /* session.held */
+        bool second_cut; /* what made it pending came after the first cut */
+        bool keys_meet;  /* two fragments may set the same key */
+        bool unshown;    /* the chains are told of it when its pass ends */
+        bool detached;   /* any process of its user may change and end it */
+        uint32_t awaits; /* of a pending one: the number of the session whose pass ends that */
+        uint64_t since_unix_ns; /* of a detached one: when its START was received */
+        ChainSpan *chain;       /* or NULL */
+        List pending_link;      /* session.pending */
+        List held_link;         /* session.held */
 } Span;
 
 static inline Span *span_of(Object *object) {
         return (Span *)object;
 }
 
-int span_new(Span **spanp, Session *session, uint64_t key);
+int span_new(Span **spanp, Session *session, uint64_t key, bool detached);
+/* Where a session's spans are found by their keys. */
+Map *span_map(Session *session, bool detached);
 /* Leaves its session, its context and its list, and releases what it holds. */
 Span *span_free(Span *span);
 

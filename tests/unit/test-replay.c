@@ -13,6 +13,9 @@
 #include <fcntl.h>
 
 enum { SEEDS = 3, STEPS = 400, CLIENTS = 3, OPEN_MAX = 40, USERS = 3, NEVER = STEPS };
+
+static const uint64_t HOUR = UINT64_C(3600000000000);
+
 enum {
         BLOCK_HEADER = 48,
         HEADER = 64,
@@ -33,6 +36,8 @@ typedef struct Life {
         uint64_t next_id;
         uint64_t open[CLIENTS][OPEN_MAX];
         unsigned n_open[CLIENTS];
+        uint64_t detached[OPEN_MAX]; /* of whatever user */
+        unsigned n_detached;
         bool pass_open[CLIENTS];
         uint32_t context[CLIENTS];
 } Life;
@@ -100,13 +105,45 @@ static void life_say_oddity(Life *life) {
         }
 }
 
+/* Also of what is another user's, or has expired. */
+static void life_say_detached(Life *life, unsigned client) {
+        Script *script = &life->script;
+        unsigned i = life->n_detached ? life_random(life, life->n_detached) : 0;
+        uint64_t *detached = life->detached;
+        char key[16];
+
+        script->span_flags = RECORD_DETACHED;
+        switch (life_random(life, 4)) {
+        case 0:
+                if (life->n_detached == OPEN_MAX)
+                        break;
+                detached[life->n_detached++] = ++life->next_id;
+                script_span_start(script, life->context[client], life->next_id, "detached");
+                break;
+        case 1:
+        case 2:
+                snprintf(key, sizeof key, "k%u", life_random(life, 20));
+                if (life->n_detached)
+                        script_span_attribute(script, detached[i], key, filler + 12000);
+                break;
+        default:
+                if (!life->n_detached)
+                        break;
+                script_span_end(script, detached[i]);
+                /* Who is late, and who in time, depends on where passes end. */
+                if (!life->hard || life_random(life, 2))
+                        detached[i] = detached[--life->n_detached];
+        }
+        script->span_flags = 0;
+}
+
 static void life_say(Life *life, unsigned client) {
         Script *script = &life->script;
         unsigned *n_open = &life->n_open[client], i;
         uint64_t *open = life->open[client];
         char key[16];
 
-        switch (life_random(life, 10)) {
+        switch (life_random(life, 13)) {
         case 0:
                 life_say_context(life, client);
                 break;
@@ -136,6 +173,11 @@ static void life_say(Life *life, unsigned client) {
                 break;
         case 8:
                 script_log(script, life_random(life, 4) ? "INFO" : filler + 4000);
+                break;
+        case 9:
+        case 10:
+        case 11:
+                life_say_detached(life, client);
                 break;
         default:
                 life_say_oddity(life);
@@ -172,6 +214,14 @@ static void life_end_session(Life *life, unsigned client, SessionState how) {
                                  0);
 }
 
+static void life_wait(Life *life, uint64_t ns) {
+        int r;
+
+        life->script.now += ns;
+        r = recorder_expire(life->script.recorder, life->script.now++);
+        ck_assert(!r || (life->hard && r == RECORDER_E_FULL));
+}
+
 static void life_step(Life *life) {
         Script *script = &life->script;
         unsigned client = life_random(life, CLIENTS);
@@ -193,6 +243,9 @@ static void life_step(Life *life) {
                 break;
         case 4:
                 script_deliver_to(script, script->exporters[away]);
+                break;
+        case 5:
+                life_wait(life, (uint64_t)life_random(life, 9) * HOUR);
                 break;
         default:
                 life_talk(life, client);
@@ -230,6 +283,14 @@ static void state_check(const State *before, State *after) {
         ck_assert_mem_eq(after->exporters, before->exporters, sizeof after->exporters);
         ck_assert_uint_eq(b->n_sessions_alive, a->n_sessions_alive);
         if (before->whole) {
+                /*
+                 * What comes when a span is gone is an orphan, or late where a replay does not know
+                 * before its end that the span was delivered.
+                 */
+                ck_assert_uint_eq(b->counters.late + b->counters.orphans,
+                                  a->counters.late + a->counters.orphans);
+                after->view.counters.late = a->counters.late;
+                after->view.counters.orphans = a->counters.orphans;
                 ck_assert_mem_eq(&b->counters, &a->counters, sizeof a->counters);
                 ck_assert_uint_eq(b->n_spans_open, a->n_spans_open);
                 ck_assert_uint_eq(b->n_contexts, a->n_contexts);
@@ -238,6 +299,7 @@ static void state_check(const State *before, State *after) {
                 /* A pass that was cut short is ended, so that spans may close here. */
                 after->view.counters.spans_closed = a->counters.spans_closed;
                 after->view.counters.orphans = a->counters.orphans;
+                after->view.counters.late = a->counters.late;
                 after->view.counters.spans_rebuilt = a->counters.spans_rebuilt;
                 after->view.counters.spans_without_context = a->counters.spans_without_context;
                 after->view.counters.over_limit = a->counters.over_limit;
@@ -373,6 +435,7 @@ static void life_begin(Life *life, unsigned seed, bool hard, unsigned chance) {
 static void life_end(Life *life) {
         for (unsigned client = 0; client < CLIENTS; client++)
                 life_end_session(life, client, SESSION_EXITED);
+        life_wait(life, RECORDER_DETACHED_HOURS * HOUR);
         script_deliver(&life->script);
         script_assert_conservation(&life->script);
 }
@@ -427,6 +490,7 @@ START_TEST(a_life_with_breaks_exports_the_same) {
         life_live(&whole, (unsigned)_i, false, 0, NEVER + 1);
         life_check_end(&whole);
         ck_assert_uint_gt(whole.script.n_spans, 200);
+        ck_assert_uint_gt(life_view(&whole).counters.spans_expired, 0);
         for (unsigned first = (unsigned)_i; first < (unsigned)_i + 3; first++) {
                 life_live(&broken, (unsigned)_i, false, 5 * first, 13);
                 life_check_end(&broken);

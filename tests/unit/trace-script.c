@@ -106,7 +106,8 @@ Session *script_session(Script *script, unsigned number, const char *service) {
         OtlpKeyValue pair = OPENTELEMETRY__PROTO__COMMON__V1__KEY_VALUE__INIT, *pairs = &pair;
         OtlpAnyValue value = OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__INIT;
         Catena__V1__Hello hello = CATENA__V1__HELLO__INIT;
-        SessionCredentials credentials = {.pid = 1000 + number, .uid = number % 3};
+        SessionCredentials credentials = {.pid = 1000 + number,
+                                          .uid = script->overflows ? 65534 : number % 3};
         uint8_t token[RECORD_TOKEN_SIZE] = {(uint8_t)number, (uint8_t)(number >> 8), 1};
         uint8_t body[16 * 1024];
         Session *session;
@@ -192,7 +193,7 @@ void script_span_start(Script *script, uint32_t context, uint64_t id, const char
         span.span_id = (ProtobufCBinaryData){sizeof id, (uint8_t *)&id};
         span.name = (char *)name;
         span.start_time_unix_nano = script->now;
-        script_say(script, RECORD_SPAN, RECORD_START, context, id, &span);
+        script_say(script, RECORD_SPAN, RECORD_START | script->span_flags, context, id, &span);
 }
 
 void script_span_attribute(Script *script, uint64_t id, const char *key, const char *text) {
@@ -206,14 +207,14 @@ void script_span_attribute(Script *script, uint64_t id, const char *key, const c
         pair.value = &value;
         span.n_attributes = 1;
         span.attributes = &pairs;
-        script_say(script, RECORD_SPAN, 0, 0, id, &span);
+        script_say(script, RECORD_SPAN, script->span_flags, 0, id, &span);
 }
 
 void script_span_end(Script *script, uint64_t id) {
         OtlpSpan span = OPENTELEMETRY__PROTO__TRACE__V1__SPAN__INIT;
 
         span.end_time_unix_nano = script->now + 5;
-        script_say(script, RECORD_SPAN, RECORD_END, 0, id, &span);
+        script_say(script, RECORD_SPAN, RECORD_END | script->span_flags, 0, id, &span);
 }
 
 void script_context(Script *script, uint32_t number, const char *id, const char *correlation,

@@ -23,7 +23,9 @@ typedef struct Script {
         size_t max_bytes, uid_share_bytes;
         const char *exporters[4];
         size_t n_exporters;
-        bool refuses_some; /* every exporter, of every batch */
+        bool refuses_some;   /* every exporter, of every batch */
+        uint16_t span_flags; /* of every fragment: RECORD_DETACHED or 0 */
+        bool overflows;      /* sessions are begun by the overflow user */
         uint64_t now;
         Buffer records; /* said, not taken yet */
         char **spans;   /* exported: "ID: span as text", in the order of export */
