@@ -41,7 +41,8 @@
  *
  * Fork. A child process may call at once; its first call opens a session of its own. Contexts and
  * spans it inherited stay good as parents, as links and to be injected; only the process that
- * started a span may change or end it. (A child of vfork() may call nothing.)
+ * started a span may change or end it, unless it is detached. (A child of vfork() may call
+ * nothing.)
  *
  * Exit. Nothing need be called: a destructor says goodbye. Spans that are open then are ended as
  * "abandoned" by the daemon, those of a process that crashed or called _exit() as errors.
@@ -332,11 +333,18 @@ CATENA_API const catena_scope *catena_scope_get(const char *name, const char *ve
 
 /* ---- spans ---- */
 
+/*
+ * catena_span_options.flags: the span outlives its process. Nobody but its user's processes may
+ * change and end it, but each of them may, by catena_span_detached(). If none has done so in 24
+ * hours, the daemon ends it as "expired".
+ */
+enum { CATENA_DETACHED = 1 };
+
 typedef struct catena_span_options {
         const catena_scope *scope; /* who instruments */
         catena_span parent;        /* all zero: the context's current span */
         uint32_t kind;             /* CATENA_KIND_* */
-        uint32_t flags;            /* 0 */
+        uint32_t flags;            /* 0, or CATENA_DETACHED */
         uint64_t start_unix_ns;    /* 0: now */
         const catena_attribute *attributes;
         size_t n_attributes;
@@ -362,6 +370,15 @@ CATENA_API catena_span catena_span_start_with(catena_context *context, const cha
 
 /* A child of a span: touches no context, any thread, many at once. */
 CATENA_API catena_span catena_span_child(catena_span parent, const char *name, uint32_t kind);
+
+/*
+ * The detached span that a traceparent names (W3C Trace Context, Level 2), as its starter injected
+ * it: to be changed and ended here, and a parent like any. No span (all zero) of what is not valid.
+ * The daemon must have its start before it hears more: flush before you hand the traceparent on.
+ * What is said of a span that is over, is not detached or is another user's, is dropped there and
+ * counted. Any thread.
+ */
+CATENA_API catena_span catena_span_detached(const char *traceparent);
 
 /* Sets attributes: n of them cost one record. */
 CATENA_API void catena_span_set(catena_span span, const catena_attribute *attributes, size_t n);

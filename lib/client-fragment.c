@@ -265,7 +265,9 @@ static void fragment_send_parts(FragmentPart *part, size_t n_items) {
 
         do {
                 size = part_fill(part, n_items);
-                flags = part->head ? whole & RECORD_START : 0;
+                flags = whole & RECORD_DETACHED;
+                if (part->head)
+                        flags |= whole & RECORD_START;
                 if (part->end == n_items)
                         flags |= whole & RECORD_END;
                 part_message(&message, part, flags);

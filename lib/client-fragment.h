@@ -26,7 +26,7 @@ typedef struct FragmentEvent {
 
 /* Zero: not said. In this order it is small: it is made for each call, by fragment_init(). */
 typedef struct Fragment {
-        uint16_t flags; /* of the record: RECORD_START, RECORD_END */
+        uint16_t flags; /* of the record: RECORD_START, RECORD_END, RECORD_DETACHED */
         uint8_t kind;   /* of a START */
         uint8_t status;
         uint32_t span_flags; /* of a START: OTLP's */

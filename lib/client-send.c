@@ -137,7 +137,8 @@ static void send_record(SendBatch *batch, const SendMessage *message) {
 
         if (message->write && !batch->writer.failed) {
                 message->write(&batch->writer, message->user);
-                if (batch->writer.at == start + RECORD_HEADER_SIZE && !message->flags) {
+                if (batch->writer.at == start + RECORD_HEADER_SIZE &&
+                    !(message->flags & (RECORD_START | RECORD_END))) {
                         batch->writer.at = start; /* there is no record */
                         batch->said.bytes = (size_t)(start - batch->start);
                         return;

@@ -60,12 +60,13 @@ bool catena__span_current(catena_span *span, const ContextBody *body, SlotHandle
         return current;
 }
 
-/* Whether this process started it and may change it. */
+/* Whether this process may change it: it started it, or it is detached. */
 static bool span_is_ours(const catena_span *span) {
-        uint32_t epoch = catena__span_stamp(span).epoch;
+        SpanStamp stamp = catena__span_stamp(span);
 
-        /* One with an epoch tells that the library has been started. */
-        if (epoch && catena__span_is(span) && epoch == catena__process_epoch())
+        /* One with an epoch, or detached, tells that the library has been started. */
+        if ((stamp.epoch || stamp.detached) && catena__span_is(span) &&
+            (stamp.epoch == catena__process_epoch() || stamp.detached))
                 return true;
         catena__misuse(MISUSE_SPAN);
         return false;
@@ -84,13 +85,16 @@ static bool span_may_change(const catena_span *span) {
 /* Says what changes. */
 static void span_say(const catena_span *span, Fragment *change) {
         change->slot = catena__slot_find(span->context);
+        if (catena__span_stamp(span).detached)
+                change->flags |= RECORD_DETACHED;
         catena__fragment_send(span, change);
 }
 
 bool catena_span_recording(catena_span span) {
         SpanStamp stamp = catena__span_stamp(&span);
 
-        return stamp.recording && catena__process_on() && stamp.epoch == catena__process_epoch();
+        return stamp.recording && catena__process_on() &&
+               (stamp.epoch == catena__process_epoch() || stamp.detached);
 }
 
 /* ---- starting ---- */
@@ -137,14 +141,15 @@ static bool span_place(catena_span *span, Fragment *start, catena_context *conte
 }
 
 /* Its id and its stamp; the era is that of a parent at hand, so that their times agree. */
-static void span_name_itself(catena_span *span, bool recording, const catena_span *parent) {
+static void span_name_itself(catena_span *span, bool recording, bool detached,
+                             const catena_span *parent) {
         SpanStamp parents = parent ? catena__span_stamp(parent) : (SpanStamp){0};
         SpanStamp stamp = {
                 .recording = recording,
                 .era = parents.epoch ? parents.era : catena__clock_last_era(),
                 .epoch = (uint16_t)catena__process_epoch(),
+                .detached = detached,
         };
-
         uint64_t id;
 
         memcpy(span->reserved, &stamp, sizeof stamp);
@@ -214,7 +219,7 @@ static void span_start(catena_span *span, catena_context *context, const catena_
                 span_look(catena__clock_coarse_ns()); /* the daemon may want all of them */
         else if (!away)
                 now = catena__span_clock();
-        span_name_itself(span, recording, parent);
+        span_name_itself(span, recording, start->flags & RECORD_DETACHED, parent);
         if (start->slot && !parent)
                 atomic_store_explicit(&start->slot->span, id_span_key(span->span_id),
                                       memory_order_release);
@@ -234,7 +239,11 @@ catena_span catena_span_start_with(catena_context *context, const char *name,
 
         if (!options)
                 options = &none;
+        if (options->flags & ~(uint32_t)CATENA_DETACHED)
+                catena__misuse(MISUSE_FLAGS);
         fragment_init(&start, RECORD_START);
+        if (options->flags & CATENA_DETACHED)
+                start.flags |= RECORD_DETACHED;
         start.name = name;
         start.kind = span_kind(options->kind);
         start.scope = options->scope;
@@ -270,6 +279,24 @@ catena_span catena_span_child(catena_span parent, const char *name, uint32_t kin
                 span_start(&span, NULL, &parent, &start);
         else
                 catena__misuse(MISUSE_SPAN);
+        return span;
+}
+
+catena_span catena_span_detached(const char *traceparent) {
+        SpanStamp stamp = {.era = catena__clock_last_era(), .detached = true};
+        catena_span span = {0};
+        W3cTraceparent given;
+
+        if (!traceparent || !w3c_traceparent_read(&given, traceparent, strlen(traceparent))) {
+                catena__misuse(MISUSE_SPAN);
+                return span;
+        }
+        memcpy(span.trace_id, given.trace_id, sizeof span.trace_id);
+        memcpy(span.span_id, given.span_id, sizeof span.span_id);
+        span.flags = given.flags;
+        stamp.recording = catena__process_start() &&
+                          (given.flags & W3C_FLAG_SAMPLED || catena__link_records_all());
+        memcpy(span.reserved, &stamp, sizeof stamp);
         return span;
 }
 
@@ -435,7 +462,7 @@ static void span_end(const catena_span *span, uint64_t unix_ns) {
                 if (!away && !unix_ns)
                         unix_ns = catena__clock_unix_ns(stamp.era, catena__span_clock());
         }
-        fragment_init(&end, RECORD_END);
+        fragment_init(&end, stamp.detached ? RECORD_END | RECORD_DETACHED : RECORD_END);
         end.unix_ns = unix_ns;
         end.slot = catena__slot_find(span->context);
         if (end.slot)

@@ -5,7 +5,7 @@
  * What a span value says
  *
  * The library's seven bytes in it: whether it is recorded, in which era its times are, and which
- * process may change it.
+ * processes may change it.
  */
 
 #include "lib/catena.h"
@@ -18,6 +18,7 @@ typedef struct SpanStamp {
         uint8_t recording;
         uint8_t era;
         uint16_t epoch; /* of the process that started it; 0: it was made by hand */
+        bool detached;  /* any process of the user may change it */
 } SpanStamp;
 
 /* Whether it has ids. */

@@ -132,6 +132,8 @@ static void use_spans(void) {
         CHECK(memcmp(child.parent_id, span.span_id, 8) == 0);
         CHECK(memcmp(with.parent_id, span.span_id, 8) == 0);
         CHECK(catena_span_recording(span));
+        catena_span_end(
+                catena_span_detached("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
         catena_span_set(span, &attribute, 1);
         catena_span_set_string(span, "s", "v");
         catena_span_set_int(span, "i", 1);
