@@ -2,6 +2,7 @@
 
 #include "lib/catena.h"
 #include "lib/cli/command-request.h"
+#include "lib/cli/command-trace.h"
 #include "lib/cli/local.h"
 
 #include <errno.h>
@@ -18,28 +19,6 @@ static const char *command_exec_basename(const char *path) {
 }
 
 /* ---- the span ---- */
-
-/* The attributes that were asked for, "K=V"; whether all are such. */
-static bool command_exec_attributes(catena_attribute attributes[OPTIONS_LIST_MAX],
-                                    const OptionsList *list) {
-        for (size_t i = 0; i < list->n; i++) {
-                const char *equals = strchr(list->values[i], '=');
-
-                if (!equals || equals == list->values[i])
-                        return false;
-                attributes[i] = (catena_attribute){.key = list->values[i],
-                                                   .key_size = (uint32_t)(equals - list->values[i]),
-                                                   .value.string = equals + 1};
-        }
-        return true;
-}
-
-/* As the service of a program that says nothing itself, unless OTEL_SERVICE_NAME does. */
-static void command_exec_name_service(const char *program) {
-        const char *given = getenv("OTEL_SERVICE_NAME");
-
-        catena_start(&(catena_options){.service_name = given && *given ? NULL : program});
-}
 
 static catena_span command_exec_start(catena_context *context, const CommandOptions *options,
                                       char **words, const catena_attribute *attributes) {
@@ -99,7 +78,7 @@ static int command_exec_trace(char **chainp, const CommandOptions *options, char
         int status, r;
         pid_t pid;
 
-        command_exec_name_service(command_exec_basename(words[0]));
+        command_trace_begin(command_exec_basename(words[0]));
         context = catena_context_extract_environ(0);
         span = command_exec_start(context, options, words, attributes);
         catena_inject_environ(context, span);
@@ -136,10 +115,8 @@ static int command_exec_run(const CommandOptions *options, char **words) {
         ChildGuard guard;
         int status;
 
-        if (!command_exec_attributes(attributes, &options->attributes)) {
-                fprintf(stderr, "catena exec: --attr is followed by KEY=VALUE\n");
+        if (!command_trace_attributes(attributes, &options->attributes, "exec"))
                 return COMMAND_EXIT_USAGE;
-        }
         child_guard_init(&guard);
         if (options->local) {
                 if (local_new(&local, &guard)) {
@@ -161,8 +138,7 @@ static int command_exec_run(const CommandOptions *options, char **words) {
 static const Option command_exec_options[] = {
         {"--name", "NAME", "the span's name (the program's)", OPTION_TEXT,
          offsetof(CommandOptions, name)},
-        {"--attr", "KEY=VALUE", "an attribute of the span; may be repeated", OPTION_LIST,
-         offsetof(CommandOptions, attributes)},
+        COMMAND_OPTION_ATTR,
         {"--local", NULL, "start a daemon for this alone, and draw the chain at the end",
          OPTION_FLAG, offsetof(CommandOptions, local)},
         {"--json", NULL, "with --local: print the chain as JSON instead, on stdout", OPTION_FLAG,

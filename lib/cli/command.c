@@ -11,8 +11,10 @@
 #define COMMAND_DEFAULT_SOCKET "/run/catena/control.sock"
 
 static const Command *const commands[] = {
-        &command_exec, &command_status, &command_chains, &command_chain,
-        &command_ps,   &command_tail,   &command_flush,  &command_demo,
+        &command_exec,     &command_span_start, &command_span_event, &command_span_set,
+        &command_span_end, &command_log,        &command_status,     &command_chains,
+        &command_chain,    &command_ps,         &command_tail,       &command_flush,
+        &command_demo,
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
@@ -43,11 +45,29 @@ static void command_print_help(void) {
              "Traces what programs do, through the daemon catenad on this machine.\n\n"
              "Commands:");
         for (size_t i = 0; i < N_COMMANDS; i++)
-                printf("  %-18s %s\n", commands[i]->name, commands[i]->summary);
+                if (commands[i]->group)
+                        printf("  %-18.*s %s\n", (int)strcspn(commands[i]->name, " "),
+                               commands[i]->name, commands[i]->group);
+                else if (!strchr(commands[i]->name, ' '))
+                        printf("  %-18s %s\n", commands[i]->name, commands[i]->summary);
         command_print_options(command_global_options);
-        puts("\nThe control socket is CATENA_CONTROL, or " COMMAND_DEFAULT_SOCKET ".\n"
-             "Exit status: 0 yes, 1 no, 2 usage, 3 no daemon, 4 not permitted.\n"
+        puts("\nExit status: 0 yes, 1 no, 2 usage, 3 no daemon, 4 not permitted.\n"
              "`catena COMMAND --help` tells more.");
+}
+
+/* Whether the name begins with the word and goes on with another. */
+static bool command_is_of_group(const Command *command, const char *word) {
+        size_t size = strlen(word);
+
+        return !strncmp(command->name, word, size) && command->name[size] == ' ';
+}
+
+static void command_print_help_of_group(FILE *out, const char *word) {
+        fprintf(out, "Usage: catena %s ACTION ...\n\nActions:\n", word);
+        for (size_t i = 0; i < N_COMMANDS; i++)
+                if (command_is_of_group(commands[i], word))
+                        fprintf(out, "  %-18s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(out, "\n`catena %s ACTION --help` tells more.\n", word);
 }
 
 static void command_print_help_of(const Command *command) {
@@ -67,18 +87,51 @@ static int command_usage(const Command *command, const char *problem) {
         return COMMAND_EXIT_USAGE;
 }
 
-static const Command *command_find(const char *name) {
-        for (size_t i = 0; i < N_COMMANDS; i++)
-                if (!strcmp(commands[i]->name, name))
+/* How many of the words make up the name; 0: they are others. */
+static size_t command_match(const char *name, char *const *words) {
+        size_t n = 0, size;
+
+        do {
+                size = strcspn(name, " ");
+                if (!words[n] || strlen(words[n]) != size || memcmp(words[n], name, size))
+                        return 0;
+                n++;
+                name += size;
+        } while (*name++);
+        return n;
+}
+
+/* *usedp: how many words its name has. */
+static const Command *command_find(size_t *usedp, char *const *words) {
+        for (size_t i = 0; i < N_COMMANDS; i++) {
+                *usedp = command_match(commands[i]->name, words);
+                if (*usedp)
                         return commands[i];
+        }
         return NULL;
 }
 
-static int command_unknown(const char *word) {
-        const char *names[N_COMMANDS + 1] = {NULL}, *nearest;
+/* The first word of a name, and not the second. */
+static int command_half(char *const *words) {
+        bool help = words[1] && (!strcmp(words[1], "--help") || !strcmp(words[1], "-h"));
 
-        for (size_t i = 0; i < N_COMMANDS; i++)
+        if (words[1] && !help) {
+                fprintf(stderr, "catena %s: unknown action ", words[0]);
+                text_print(stderr, words[1], 60);
+                fputc('\n', stderr);
+        }
+        command_print_help_of_group(help ? stdout : stderr, words[0]);
+        return help ? COMMAND_EXIT_YES : COMMAND_EXIT_USAGE;
+}
+
+static int command_unknown(char *const *words) {
+        const char *names[N_COMMANDS + 1] = {NULL}, *word = words[0], *nearest;
+
+        for (size_t i = 0; i < N_COMMANDS; i++) {
+                if (command_is_of_group(commands[i], word))
+                        return command_half(words);
                 names[i] = commands[i]->name;
+        }
         nearest = text_nearest(word, names);
         fputs("catena: unknown command ", stderr);
         text_print(stderr, word, 60);
@@ -100,8 +153,11 @@ static int command_run(const Command *command, CommandOptions *options, char **a
                 return COMMAND_EXIT_YES;
         }
         if (n_words < command->n_words_min) {
-                snprintf(problem, sizeof problem, "%.*s is missing",
-                         (int)strcspn(command->words, " "), command->words);
+                const char *word = command->words;
+
+                while (n_words--)
+                        word += strcspn(word, " ") + 1;
+                snprintf(problem, sizeof problem, "%.*s is missing", (int)strcspn(word, " "), word);
                 return command_usage(command, problem);
         }
         if (n_words > command->n_words_max)
@@ -131,10 +187,10 @@ int main(int argc, char **argv) {
                 command_print_help();
                 return COMMAND_EXIT_YES;
         }
-        command = command_find(argv[1]);
+        command = command_find(&n_words, argv + 1);
         if (!command)
-                return command_unknown(argv[1]);
-        status = command_run(command, &options, argv + 2);
+                return command_unknown(argv + 1);
+        status = command_run(command, &options, argv + 1 + n_words);
         if (fflush(stdout) && !status)
                 status = COMMAND_EXIT_NO;
         return status;

@@ -26,8 +26,10 @@ enum {
 typedef struct CommandOptions {
         const char *socket; /* the control socket */
         bool json, help, version;
-        const char *name; /* exec: of its span; else of those to be shown */
+        const char *name; /* exec, span set: of the span; else of those to be shown */
         OptionsList attributes;
+        const char *kind, *error, *severity; /* span start, span end, log */
+        bool export;
         bool local;
         bool dot;       /* chain */
         bool watch;     /* status */
@@ -39,7 +41,9 @@ typedef struct CommandOptions {
 } CommandOptions;
 
 typedef struct Command {
-        const char *name, *words, *summary;
+        const char *name; /* one word or two */
+        const char *words, *summary;
+        const char *group;   /* of the first whose name begins with a word: for all of these */
         const char *details; /* of the help; lines that end with a newline */
         const Option *options;
         size_t n_words_min, n_words_max;
@@ -48,12 +52,13 @@ typedef struct Command {
 } Command;
 
 extern const Command command_chain, command_chains, command_demo, command_exec, command_flush,
-        command_ps, command_status, command_tail;
+        command_log, command_ps, command_span_end, command_span_event, command_span_set,
+        command_span_start, command_status, command_tail;
 
 #define COMMAND_OPTION_SOCKET                                                                      \
         {                                                                                          \
-                "--socket", "PATH", "the daemon's control socket", OPTION_TEXT,                    \
-                        offsetof(CommandOptions, socket)                                           \
+                "--socket", "PATH", "the control socket (CATENA_CONTROL, or the daemon's)",        \
+                        OPTION_TEXT, offsetof(CommandOptions, socket)                              \
         }
 #define COMMAND_OPTION_JSON                                                                        \
         { "--json", NULL, "print JSON, for programs", OPTION_FLAG, offsetof(CommandOptions, json) }
@@ -78,5 +83,10 @@ extern const Command command_chain, command_chains, command_demo, command_exec, 
         { "--errors", NULL, "only what failed", OPTION_FLAG, offsetof(CommandOptions, errors) }
 #define COMMAND_OPTION_LIMIT                                                                       \
         { "--limit", "N", "at most so many", OPTION_NUMBER, offsetof(CommandOptions, limit) }
+#define COMMAND_OPTION_ATTR                                                                        \
+        {                                                                                          \
+                "--attr", "KEY=VALUE", "an attribute; may be repeated", OPTION_LIST,               \
+                        offsetof(CommandOptions, attributes)                                       \
+        }
 #define COMMAND_OPTION_HELP                                                                        \
         { "--help", NULL, "print this", OPTION_FLAG, offsetof(CommandOptions, help) }

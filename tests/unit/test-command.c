@@ -5,6 +5,7 @@
 #include "tests/unit/shell.h"
 #include "tests/unit/unit.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 static void set_up(void) {
@@ -111,11 +112,82 @@ START_TEST(without_a_daemon_questions_fail) {
 }
 END_TEST
 
+static bool is_traceparent(const char *text) {
+        return strlen(text) >= 55 && !strncmp(text, "00-", 3) && text[35] == '-' && text[52] == '-';
+}
+
+START_TEST(a_span_without_a_daemon_is_passed_on) {
+        char outer[64], inner[64];
+
+        ck_assert_int_eq(shell("$C span start backup 2>/dev/null"), 3);
+        ck_assert(is_traceparent(shell_output));
+        ck_assert_int_eq(shell("export TRACEPARENT=$($C span start outer 2>/dev/null); "
+                               "echo $TRACEPARENT; $C span start inner 2>/dev/null"),
+                         3);
+        ck_assert_int_eq(sscanf(shell_output, "%63s %63s", outer, inner), 2);
+        ck_assert(is_traceparent(outer) && is_traceparent(inner));
+        ck_assert_mem_eq(outer, inner, 35); /* one trace, … */
+        ck_assert_mem_ne(outer + 36, inner + 36, 16);
+        ck_assert_int_eq(shell("$C span end "
+                               "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+                         3);
+        ck_assert_str_eq(shell_output, "catena: no daemon is there to be told\n");
+        /* … of which nothing is recorded */
+        ck_assert_int_eq(shell("$C span end "
+                               "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"),
+                         0);
+        ck_assert_int_eq(shell("OTEL_SDK_DISABLED=true $C span start backup"), 0);
+        ck_assert_str_eq(shell_output, "\n");
+}
+END_TEST
+
+START_TEST(a_span_exports_what_a_shell_needs) {
+        ck_assert_int_eq(
+                shell("export TRACEPARENT=00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01;"
+                      "export TRACESTATE=\"a=it's\" BAGGAGE='k=it%27s,workflow.id=w%20x';"
+                      "eval \"$($C span start --export backup 2>/dev/null)\";"
+                      "printenv TRACEPARENT TRACESTATE BAGGAGE"),
+                0);
+        ck_assert(is_traceparent(shell_output));
+        ck_assert_ptr_nonnull(strstr(shell_output, "\na=it's\n"));
+        ck_assert_ptr_nonnull(strstr(shell_output, "\nworkflow.id=w%20x,workflow.correlation_id="));
+        ck_assert_ptr_nonnull(strstr(shell_output, ",k=it%27s\n"));
+        ck_assert_int_eq(shell("TRACESTATE=a=b $C span start --export backup 2>/dev/null"), 3);
+        ck_assert_ptr_nonnull(strstr(shell_output, "\nunset TRACESTATE\nexport BAGGAGE='"));
+}
+END_TEST
+
+START_TEST(a_span_that_is_told_wrong_says_so) {
+        static const char *const scripts[][2] = {
+                {"$C span", "Usage: catena span ACTION"},
+                {"$C span begin", "catena span: unknown action begin\n"},
+                {"$C span start", "catena span start: NAME is missing"},
+                {"$C span start a b", "catena span start: too many words"},
+                {"$C span start --kind red a", "catena span start: --kind is internal, server"},
+                {"$C span start --attr a b", "catena span start: --attr is followed by KEY=VALUE"},
+                {"$C span event x", "catena span event: NAME is missing"},
+                {"$C span set", "catena span set: TRACEPARENT is missing"},
+                {"$C span set x", "catena: the first word is the span's TRACEPARENT"},
+                {"$C span end ''", "catena: the first word is the span's TRACEPARENT"},
+                {"$C log", "catena log: MESSAGE is missing"},
+                {"$C log --severity loud x", "catena log: --severity is trace, debug, info"},
+                {"$C span end x --eror y", "catena span end: unknown option --eror; did you mean"},
+        };
+
+        for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+                ck_assert_int_eq(shell(scripts[i][0]), 2);
+                ck_assert_msg(strstr(shell_output, scripts[i][1]) == shell_output, "%s\n%s",
+                              scripts[i][0], shell_output);
+        }
+}
+END_TEST
+
 START_TEST(help_fits_a_screen) {
         static const char *const scripts[] = {
-                "$C --help",     "$C exec --help",  "$C status -h",   "$C chains --help",
-                "$C chain x -h", "$C flush --help", "$C demo --help", "$C --help exec",
-                "$C ps --help",  "$C tail --help",
+                "$C --help",      "$C exec --help",  "$C status -h",     "$C chains --help",
+                "$C chain x -h",  "$C flush --help", "$C demo --help",   "$C --help exec",
+                "$C ps --help",   "$C span --help",  "$C span start -h", "$C span event -h",
+                "$C span set -h", "$C span end -h",  "$C log --help",    "$C tail --help",
         };
 
         for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
@@ -145,6 +217,9 @@ int main(void) {
         tcase_add_test(tcase, says_why_a_program_does_not_run);
         tcase_add_test(tcase, hands_everything_through);
         tcase_add_test(tcase, programs_find_the_trace);
+        tcase_add_test(tcase, a_span_without_a_daemon_is_passed_on);
+        tcase_add_test(tcase, a_span_exports_what_a_shell_needs);
+        tcase_add_test(tcase, a_span_that_is_told_wrong_says_so);
         tcase_add_test(tcase, bad_usage_is_told);
         tcase_add_test(tcase, without_a_daemon_questions_fail);
         tcase_add_test(tcase, help_fits_a_screen);
