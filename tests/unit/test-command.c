@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#define COMPLETIONS UNIT_GOLDEN "/../../lib/cli"
+
 static void set_up(void) {
         setenv("CATENA_SOCKET", "/nonexistent/catena.sock", 1);
         setenv("CATENA_CONTROL", "/nonexistent/control.sock", 1);
@@ -182,6 +184,33 @@ START_TEST(a_span_that_is_told_wrong_says_so) {
 }
 END_TEST
 
+/* A shell asks the help, so that it knows what the command knows. */
+START_TEST(bash_completes_what_the_help_tells) {
+        ck_assert_int_eq(shell("bash -c '. \"$0\"; PATH=${C%/*}:$PATH; try() {"
+                               "  COMP_WORDS=(catena \"$@\"); COMP_CWORD=$#; COMPREPLY=();"
+                               "  _catena catena \"${!#}\"; echo \"${COMPREPLY[*]}\"; };"
+                               "try st; try --socket x fl; try span s; try span start --k;"
+                               "try exec --n; try nothing x; try exec --name x printen'"
+                               " " COMPLETIONS "/completion.bash"),
+                         0);
+        ck_assert_str_eq(shell_output, "status\nflush\nstart set\n--kind\n--name\n\nprintenv\n");
+}
+END_TEST
+
+START_TEST(completions_are_scripts) {
+        static const char *const shells[] = {"bash", "fish", "zsh"};
+        char script[256];
+
+        for (size_t i = 0; i < sizeof shells / sizeof *shells; i++) {
+                snprintf(script, sizeof script,
+                         "! command -v %s >/dev/null || %s -n " COMPLETIONS "/completion.%s",
+                         shells[i], shells[i], shells[i]);
+                ck_assert_int_eq(shell(script), 0);
+                ck_assert_str_eq(shell_output, "");
+        }
+}
+END_TEST
+
 START_TEST(help_fits_a_screen) {
         static const char *const scripts[] = {
                 "$C --help",      "$C exec --help",  "$C status -h",     "$C chains --help",
@@ -222,6 +251,8 @@ int main(void) {
         tcase_add_test(tcase, a_span_that_is_told_wrong_says_so);
         tcase_add_test(tcase, bad_usage_is_told);
         tcase_add_test(tcase, without_a_daemon_questions_fail);
+        tcase_add_test(tcase, bash_completes_what_the_help_tells);
+        tcase_add_test(tcase, completions_are_scripts);
         tcase_add_test(tcase, help_fits_a_screen);
         suite_add_tcase(suite, tcase);
         return unit_run(suite);
