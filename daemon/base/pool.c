@@ -3,30 +3,21 @@
 #include "daemon/base/pool.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 struct PoolItem {
         PoolItem *next;
 };
 
-void pool_init(Pool *pool, size_t size, size_t max_kept) {
+void pool_init(Pool *pool, size_t size, size_t min_kept) {
         assert(size >= sizeof(PoolItem));
-#ifdef __SANITIZE_ADDRESS__
-        max_kept = 0; /* so that it sees who uses an object that was given back */
-#endif
-        *pool = (Pool){.size = size, .max_kept = max_kept};
+        *pool = (Pool){.size = size, .min_kept = min_kept};
 }
 
-void pool_deinit(Pool *pool) {
-        while (pool->kept)
-                free(pool_take(pool));
-}
-
-void *pool_take(Pool *pool) {
+static PoolItem *pool_pop(Pool *pool) {
         PoolItem *item = pool->kept;
 
-        if (!item)
-                return malloc(pool->size);
         pool->kept = item->next;
         pool->n_kept--;
         if (pool->kept)
@@ -34,14 +25,34 @@ void *pool_take(Pool *pool) {
         return item;
 }
 
+void pool_deinit(Pool *pool) {
+        while (pool->kept)
+                free(pool_pop(pool));
+}
+
+void *pool_take(Pool *pool) {
+        void *object = pool->kept ? pool_pop(pool) : malloc(pool->size);
+
+        pool->n_taken += object != NULL;
+        return object;
+}
+
+static bool pool_is_over(const Pool *pool) {
+#ifdef __SANITIZE_ADDRESS__
+        return pool->n_kept; /* it shall see who uses an object that was given back */
+#else
+        return pool->n_kept > pool->min_kept && pool->n_kept > pool->n_taken;
+#endif
+}
+
 void pool_give(Pool *pool, void *object) {
         PoolItem *item = object;
 
-        if (pool->n_kept == pool->max_kept) {
-                free(object);
-                return;
-        }
         item->next = pool->kept;
         pool->kept = item;
         pool->n_kept++;
+        pool->n_taken--;
+        /* Each one fewer that is taken is one fewer to be kept, too. */
+        for (unsigned i = 0; i < 2 && pool_is_over(pool); i++)
+                free(pool_pop(pool));
 }

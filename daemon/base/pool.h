@@ -7,7 +7,7 @@
  * What is given back is kept, the last first, to be taken again: objects that come and go by the
  * thousand would have the allocator join and split its free memory each time.
  *
- * Owns: what was given back.  Bound: max_kept objects; more are freed.
+ * Owns: what was given back.  Bound: as many objects as are taken, or min_kept; more are freed.
  */
 
 #include <stddef.h>
@@ -16,11 +16,12 @@ typedef struct PoolItem PoolItem;
 
 typedef struct Pool {
         size_t size; /* of an object */
-        size_t n_kept, max_kept;
+        size_t n_taken;
+        size_t n_kept, min_kept;
         PoolItem *kept;
 } Pool;
 
-void pool_init(Pool *pool, size_t size, size_t max_kept);
+void pool_init(Pool *pool, size_t size, size_t min_kept);
 void pool_deinit(Pool *pool);
 
 /* Not zeroed; NULL: out of memory. */
