@@ -5,6 +5,8 @@
 #include "daemon/daemon-internal.h"
 #include "daemon/export/endpoint.h"
 #include "daemon/resource.h"
+#include "proto/arena.h"
+#include "proto/pb.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -15,10 +17,6 @@
 #include <sys/stat.h>
 
 #define DAEMON_USER_AGENT "catenad/" CATENA_VERSION " OTel-OTLP-Exporter-C/" CATENA_VERSION
-
-enum {
-        DAEMON_ARENA_BYTES_PER_UID = 1024 * 1024 * 1024, /* of which next to nothing is in use */
-};
 
 /* The folder that a path lies in, so that a first start needs no preparation. */
 static void daemon_make_parent(const char *path) {
@@ -248,7 +246,8 @@ static int daemon_open_listener(Daemon *daemon) {
                 .group = listen->group,
                 .max_clients = listen->max_clients,
                 .clients_per_uid = daemon->config->limits.clients_per_uid,
-                .arena_bytes_per_uid = DAEMON_ARENA_BYTES_PER_UID,
+                /* One for each client; next to nothing of them is in use at a time. */
+                .arena_bytes_per_uid = (size_t)daemon->config->limits.clients_per_uid * ARENA_SIZE,
                 .store = {daemon_keep, daemon_forget, daemon_take, daemon},
                 .sink = {daemon_fail, daemon},
         };

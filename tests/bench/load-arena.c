@@ -48,8 +48,9 @@ static bool load_arena_try(LoadArena *arena, const void *data, size_t size) {
         uint64_t seen = atomic_load(word);
         uint32_t end = arena_word_end(seen);
 
-        if (ARENA_CHUNK_SIZE - end < size || !atomic_compare_exchange_strong(word, &seen, seen | 1))
-                return false;
+        if (arena_word_is_busy(seen) || ARENA_CHUNK_SIZE - end < size ||
+            !atomic_compare_exchange_strong(word, &seen, seen | 1))
+                return false; /* the daemon may have it, to give its memory back */
         memcpy((uint8_t *)header + arena_chunk_offset(arena->chunk) + end, data, size);
         atomic_store_explicit(word,
                               arena_word(arena_word_generation(seen), end + (uint32_t)size, false),
