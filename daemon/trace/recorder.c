@@ -269,15 +269,17 @@ static void recorder_refuse(Recorder *recorder, Session *session, uint8_t *at, R
         recorder_read_refused(recorder, session, &header);
 }
 
-/* Of the next record, while this one is read. */
-static void recorder_look_ahead(const Session *session, const JournalBlock *block, size_t from) {
+/* A look at the record at `offset`, whose turn comes soon. Returns where the next one stands. */
+static size_t recorder_look_ahead(const Session *session, const JournalBlock *block,
+                                  size_t offset) {
         RecordHeader header;
 
-        if (from >= block->size)
-                return;
-        header = record_header_read(block->records + from);
+        if (offset >= block->size)
+                return offset;
+        header = record_header_read(block->records + offset);
         if (header.type == RECORD_SPAN)
                 map_prefetch(&session->spans, header.id);
+        return offset + record_stride(header.size);
 }
 
 /*
@@ -295,10 +297,12 @@ static void recorder_name_starter(RecorderRecord *record, uint8_t *at) {
 
 int recorder_take(Recorder *recorder, Session *session, JournalBlock *block) {
         RecorderRoom room = recorder_room(recorder);
-        size_t from = 0, to = 0;
+        size_t from = 0, to = 0, ahead = 0;
         int r;
 
         chains_set_time(recorder->chains, block->time_unix_ns);
+        for (unsigned i = 0; i < RECORDER_AHEAD; i++)
+                ahead = recorder_look_ahead(session, block, ahead);
 
         while (from < block->size) {
                 RecordHeader header = record_header_read(block->records + from);
@@ -307,11 +311,11 @@ int recorder_take(Recorder *recorder, Session *session, JournalBlock *block) {
                 ValidateSummary summary;
                 RecordVerdict verdict;
 
+                ahead = recorder_look_ahead(session, block, ahead);
                 if (!recorder_is_data(header.type)) {
                         from += stride;
                         continue;
                 }
-                recorder_look_ahead(session, block, from + stride);
                 if (from != to)
                         memmove(block->records + to, block->records + from, stride);
                 record = recorder_record(block, to, &header);

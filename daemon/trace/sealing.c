@@ -8,10 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-        SEALING_OBJECTS_MIN = 64, /* that a batch has room for, once it has any */
-        SEALING_AHEAD = 4,        /* objects that are fetched before it is their turn */
-};
+enum { SEALING_OBJECTS_MIN = 64 }; /* that a batch has room for, once it has any */
 
 /* ---- batches ---- */
 
@@ -82,8 +79,10 @@ void recorder_drop_batch(Recorder *recorder, Batch *batch) {
                 Object *object = batch->objects[i];
                 Session *session = object->session;
 
-                if (i + SEALING_AHEAD < batch->n_objects)
-                        object_prefetch(batch->objects[i + SEALING_AHEAD]);
+                if (i + 2 * RECORDER_AHEAD < batch->n_objects)
+                        object_prefetch(batch->objects[i + 2 * RECORDER_AHEAD]);
+                if (i + RECORDER_AHEAD < batch->n_objects && batch->signal == BATCH_TRACES)
+                        span_prefetch_slot(span_of(batch->objects[i + RECORDER_AHEAD]));
                 if (batch->signal == BATCH_TRACES)
                         span_free(span_of(object));
                 else

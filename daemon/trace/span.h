@@ -42,6 +42,12 @@ static inline Span *span_of(Object *object) {
 int span_new(Span **spanp, Session *session, uint64_t key, bool detached);
 /* Where a session's spans are found by their keys. */
 Map *span_map(Session *session, bool detached);
+
+/* Has the processor fetch where its session knows it, before it is freed. */
+static inline void span_prefetch_slot(const Span *span) {
+        map_prefetch(&span->object.session->spans, span->key);
+}
+
 /* Leaves its session, its context and its list, and releases what it holds. */
 Span *span_free(Span *span);
 
