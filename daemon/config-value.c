@@ -7,6 +7,7 @@
 #include "daemon/base/socket.h"
 #include "daemon/config.h"
 #include "daemon/export/exporter.h"
+#include "proto/sampling.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -36,6 +37,7 @@ static const ConfigWord config_levels[] = {{"error", LOG_LEVEL_ERROR},
                                            {0}};
 static const ConfigWord config_formats[] = {
         {"text", LOG_FORMAT_TEXT}, {"json", LOG_FORMAT_JSON}, {0}};
+static const ConfigWord config_bools[] = {{"false", false}, {"true", true}, {0}};
 static const ConfigWord config_syncs[] = {{"never", CONFIG_SYNC_NEVER}, {0}};
 static const ConfigWord config_protocols[] = {{"http/protobuf", CONFIG_PROTOCOL_HTTP_PROTOBUF},
                                               {0}};
@@ -55,6 +57,8 @@ static const ConfigWord *config_value_words(ConfigKind kind) {
                 return config_levels;
         case CONFIG_KIND_FORMAT:
                 return config_formats;
+        case CONFIG_KIND_BOOL:
+                return config_bools;
         case CONFIG_KIND_SYNC:
                 return config_syncs;
         case CONFIG_KIND_PROTOCOL:
@@ -71,12 +75,14 @@ static const ConfigUnit *config_value_units(ConfigKind kind) {
 }
 
 bool config_value_is_optional(ConfigKind kind) {
-        return kind == CONFIG_KIND_GROUP || kind == CONFIG_KIND_ADDRESS;
+        return kind == CONFIG_KIND_GROUP || kind == CONFIG_KIND_ADDRESS ||
+               kind == CONFIG_KIND_TIME_OR_NULL;
 }
 
 static bool config_value_owns(ConfigKind kind) {
         return kind == CONFIG_KIND_PATH || kind == CONFIG_KIND_NAME ||
-               kind == CONFIG_KIND_ENDPOINT || config_value_is_optional(kind);
+               kind == CONFIG_KIND_ENDPOINT || kind == CONFIG_KIND_GROUP ||
+               kind == CONFIG_KIND_ADDRESS;
 }
 
 __attribute__((format(printf, 2, 3))) static int config_value_refuse(char *why, const char *format,
@@ -212,6 +218,23 @@ static int config_value_set_limit(uint32_t *target, uint64_t least, uint64_t mos
         return 0;
 }
 
+static int config_value_set_ratio(double *target, const char *text, char *why) {
+        if (!sampling_ratio_read(target, text))
+                return config_value_refuse(
+                        why, "\"%.64s\" is not allowed: a number from 0 to 1, as 0.25", text);
+        return 0;
+}
+
+/* As few digits as say the number. */
+static void config_value_print_ratio(char *text, size_t size, double value) {
+        double read = -1;
+
+        for (int digits = 1; digits <= 17 && read != value; digits++) {
+                snprintf(text, size, "%.*g", digits, value);
+                (void)sampling_ratio_read(&read, text);
+        }
+}
+
 static void config_value_print_units(char *text, size_t size, const ConfigUnit *units,
                                      uint64_t value) {
         const ConfigUnit *best = units;
@@ -265,8 +288,11 @@ int config_value_parse(void *target, ConfigKind kind, uint64_t least, uint64_t m
                 return config_value_set_count(target, least, most, text, why);
         case CONFIG_KIND_LIMIT:
                 return config_value_set_limit(target, least, most, text, why);
+        case CONFIG_KIND_RATIO:
+                return config_value_set_ratio(target, text, why);
         case CONFIG_KIND_SIZE:
         case CONFIG_KIND_TIME:
+        case CONFIG_KIND_TIME_OR_NULL:
                 return config_value_set_units(target, kind, (uint64_t[]){least, most}, text, why);
         default:
                 r = config_value_check_text(kind, most, text, why);
@@ -285,11 +311,16 @@ int config_value_print(char **textp, ConfigKind kind, const void *value) {
                 string = word->word;
         } else if (config_value_owns(kind)) {
                 string = *(char *const *)value;
+        } else if (kind == CONFIG_KIND_TIME_OR_NULL && !*(const uint64_t *)value) {
+                string = NULL;
         } else {
                 string = text;
-                if (kind == CONFIG_KIND_MODE)
+                if (kind == CONFIG_KIND_RATIO)
+                        config_value_print_ratio(text, sizeof text, *(const double *)value);
+                else if (kind == CONFIG_KIND_MODE)
                         snprintf(text, sizeof text, "%04o", (unsigned)*(const mode_t *)value);
-                else if (kind == CONFIG_KIND_SIZE || kind == CONFIG_KIND_TIME)
+                else if (kind == CONFIG_KIND_SIZE || kind == CONFIG_KIND_TIME ||
+                         kind == CONFIG_KIND_TIME_OR_NULL)
                         config_value_print_units(text, sizeof text, config_value_units(kind),
                                                  *(const uint64_t *)value);
                 else if (kind == CONFIG_KIND_LIMIT && *(const uint32_t *)value == UINT32_MAX)
@@ -307,5 +338,7 @@ void config_value_clear(ConfigKind kind, void *value) {
         if (config_value_owns(kind)) {
                 free(*(char **)value);
                 *(char **)value = NULL;
+        } else if (kind == CONFIG_KIND_TIME_OR_NULL) {
+                *(uint64_t *)value = 0;
         }
 }

@@ -22,6 +22,9 @@ typedef enum ConfigKind {
         CONFIG_KIND_LIMIT,
         CONFIG_KIND_SIZE,
         CONFIG_KIND_TIME,
+        CONFIG_KIND_TIME_OR_NULL,
+        CONFIG_KIND_RATIO,
+        CONFIG_KIND_BOOL,
         CONFIG_KIND_LEVEL,
         CONFIG_KIND_FORMAT,
         CONFIG_KIND_SYNC,
@@ -45,7 +48,7 @@ int config_value_parse(void *target, ConfigKind kind, uint64_t least, uint64_t m
                        const char *text, char why[CONFIG_VALUE_WHY_MAX]);
 /* *textp is the caller's; NULL where there is none. */
 int config_value_print(char **textp, ConfigKind kind, const void *value);
-/* Whether there may be none: NULL. */
+/* Whether there may be none: null. */
 bool config_value_is_optional(ConfigKind kind);
-/* Frees what the value owns, if its kind owns anything. */
+/* Frees what the value owns, and makes it none, if its kind does or can. */
 void config_value_clear(ConfigKind kind, void *value);

@@ -27,21 +27,24 @@
 #define CONFIG_DEFAULT_ENDPOINT "http://localhost:4318"
 
 /* The type that a value of each kind has here. In YAML each is a text. */
-#define CONFIG_TYPE_PATH        char * /* absolute; most: bytes */
-#define CONFIG_TYPE_GROUP       char * /* of this machine, or NULL */
-#define CONFIG_TYPE_ADDRESS     char * /* that socket_parse_tcp() takes, or NULL */
-#define CONFIG_TYPE_NAME        char * /* letters, digits, '.', '_', '-' */
-#define CONFIG_TYPE_ENDPOINT    char * /* an URL that exporters take */
-#define CONFIG_TYPE_MODE        mode_t /* "0660" */
-#define CONFIG_TYPE_COUNT       uint32_t
-#define CONFIG_TYPE_LIMIT       uint32_t /* a count; UINT32_MAX: unlimited */
-#define CONFIG_TYPE_SIZE        uint64_t /* bytes, "48MiB" */
-#define CONFIG_TYPE_TIME        uint64_t /* nanoseconds, "10s" */
-#define CONFIG_TYPE_LEVEL       uint32_t /* LogLevel */
-#define CONFIG_TYPE_FORMAT      uint32_t /* LogFormat */
-#define CONFIG_TYPE_SYNC        uint32_t /* ConfigSync */
-#define CONFIG_TYPE_PROTOCOL    uint32_t /* ConfigProtocol */
-#define CONFIG_TYPE_COMPRESSION uint32_t /* ExporterCompression */
+#define CONFIG_TYPE_PATH         char * /* absolute; most: bytes */
+#define CONFIG_TYPE_GROUP        char * /* of this machine, or NULL */
+#define CONFIG_TYPE_ADDRESS      char * /* that socket_parse_tcp() takes, or NULL */
+#define CONFIG_TYPE_NAME         char * /* letters, digits, '.', '_', '-' */
+#define CONFIG_TYPE_ENDPOINT     char * /* an URL that exporters take */
+#define CONFIG_TYPE_MODE         mode_t /* "0660" */
+#define CONFIG_TYPE_COUNT        uint32_t
+#define CONFIG_TYPE_LIMIT        uint32_t /* a count; UINT32_MAX: unlimited */
+#define CONFIG_TYPE_SIZE         uint64_t /* bytes, "48MiB" */
+#define CONFIG_TYPE_TIME         uint64_t /* nanoseconds, "10s" */
+#define CONFIG_TYPE_TIME_OR_NULL uint64_t /* the same; 0: null */
+#define CONFIG_TYPE_RATIO        double /* from 0 to 1 */
+#define CONFIG_TYPE_BOOL         uint32_t /* "true" or "false" */
+#define CONFIG_TYPE_LEVEL        uint32_t /* LogLevel */
+#define CONFIG_TYPE_FORMAT       uint32_t /* LogFormat */
+#define CONFIG_TYPE_SYNC         uint32_t /* ConfigSync */
+#define CONFIG_TYPE_PROTOCOL     uint32_t /* ConfigProtocol */
+#define CONFIG_TYPE_COMPRESSION  uint32_t /* ExporterCompression */
 
 typedef enum ConfigSync {
         CONFIG_SYNC_NEVER,
@@ -68,7 +71,7 @@ enum {
 #define CONFIG_GIB    (1024 * CONFIG_MIB)
 
 /* X(S, member, key, kind, least, most, default); S names the section's struct. NULL: must be given,
- * or for a group or an address: none. */
+ * or where there may be none: that. */
 #define CONFIG_KEYS_LISTEN(X, S)                                                                   \
         X(S, socket, "socket", PATH, 2, CONFIG_SOCKET_MAX, "/run/catena/catena.sock")              \
         X(S, mode, "mode", MODE, 0, 0777, "0666")                                                  \
@@ -84,6 +87,10 @@ enum {
 #define CONFIG_KEYS_LOG(X, S)                                                                      \
         X(S, level, "level", LEVEL, 0, 0, "info")                                                  \
         X(S, format, "format", FORMAT, 0, 0, "text")
+#define CONFIG_KEYS_SAMPLING(X, S)                                                                 \
+        X(S, ratio, "ratio", RATIO, 0, 1, "1.0")                                                   \
+        X(S, keep_errors, "keep_errors", BOOL, 0, 0, "false")                                      \
+        X(S, keep_slower_than_ns, "keep_slower_than", TIME_OR_NULL, CONFIG_MS, CONFIG_HOUR, NULL)
 #define CONFIG_KEYS_BATCH(X, S)                                                                    \
         X(S, delay_ns, "delay", TIME, CONFIG_MS, CONFIG_HOUR, "1s")                                \
         X(S, max_spans, "max_spans", COUNT, 1, 65536, "8192")                                      \
@@ -116,6 +123,7 @@ enum {
         X(Control, control, CONFIG_KEYS_CONTROL)                                                   \
         X(Metrics, metrics, CONFIG_KEYS_METRICS)                                                   \
         X(Log, log, CONFIG_KEYS_LOG)                                                               \
+        X(Sampling, sampling, CONFIG_KEYS_SAMPLING)                                                \
         X(Batch, batch, CONFIG_KEYS_BATCH)                                                         \
         X(Journal, journal, CONFIG_KEYS_JOURNAL)                                                   \
         X(Limits, limits, CONFIG_KEYS_LIMITS)                                                      \

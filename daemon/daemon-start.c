@@ -6,7 +6,7 @@
 #include "daemon/export/endpoint.h"
 #include "daemon/resource.h"
 #include "proto/arena.h"
-#include "proto/pb.h"
+#include "proto/sampling.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -81,6 +81,14 @@ static int daemon_open_journal(Daemon *daemon) {
         return 0;
 }
 
+static RecorderSampling daemon_sampling(const Config *config) {
+        return (RecorderSampling){
+                .threshold = sampling_threshold(config->sampling.ratio),
+                .keep_errors = config->sampling.keep_errors,
+                .keep_slower_than_ns = config->sampling.keep_slower_than_ns,
+        };
+}
+
 static int daemon_open_recorder(Daemon *daemon) {
         const Config *config = daemon->config;
         RecorderOptions options = {
@@ -101,6 +109,7 @@ static int daemon_open_recorder(Daemon *daemon) {
                 .batch_delay_ns = config->batch.delay_ns,
                 .batch_spans_max = config->batch.max_spans,
                 .batch_bytes_max = config->batch.max_bytes,
+                .sampling = daemon_sampling(config),
         };
         RecorderView view;
         int r = chains_new(&daemon->chains, CHAINS_MAX_BYTES, daemon->seed);
@@ -248,6 +257,7 @@ static int daemon_open_listener(Daemon *daemon) {
                 .clients_per_uid = daemon->config->limits.clients_per_uid,
                 /* One for each client; next to nothing of them is in use at a time. */
                 .arena_bytes_per_uid = (size_t)daemon->config->limits.clients_per_uid * ARENA_SIZE,
+                .sampling = daemon_sampling(daemon->config),
                 .store = {daemon_keep, daemon_forget, daemon_take, daemon},
                 .sink = {daemon_fail, daemon},
         };

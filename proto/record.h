@@ -51,7 +51,7 @@ typedef enum RecordType {
         RECORD_BATCH = 67,       /* catena.v1.Batch: a batch is sealed */
         RECORD_DONE = 68,        /* catena.v1.Done: an exporter's answer for a batch */
         RECORD_DROP = 69,        /* catena.v1.Drop: an exporter is gone, and what it owed */
-        RECORD_KEEP = 70,        /* reserved for sampling decisions */
+        RECORD_KEEP = 70,        /* catena.v1.Keep: what sampling decided of traces */
         RECORD_EXPIRED = 71,     /* catena.v1.Expired: a detached span that nobody has ended */
 } RecordType;
 
@@ -65,6 +65,7 @@ enum {
         /* the daemon's, written before a block is committed; from a client they must be 0 */
         RECORD_VERDICT_SHIFT = 8,
         RECORD_VERDICT_MASK = 0x0f00, /* RecordVerdict; a refused record keeps only its header */
+        RECORD_UNSAMPLED = 0x1000,    /* of a START: its span waits for a KEEP */
         RECORD_SNAPSHOT = 0x8000,     /* replaces every earlier record of its object */
 };
 

@@ -8,8 +8,8 @@
 /* ---- conservation ---- */
 
 typedef struct StatusSums {
-        uint64_t n_accepted, n_damaged, n_open, n_unsealed, n_sealed, n_finished,
-                n_without_exporter;
+        uint64_t n_accepted, n_damaged, n_open, n_undecided, n_unsealed, n_sealed, n_finished,
+                n_unsampled, n_without_exporter;
 } StatusSums;
 
 static StatusSums status_sums(const RecorderView *view, BatchSignal signal) {
@@ -20,17 +20,20 @@ static StatusSums status_sums(const RecorderView *view, BatchSignal signal) {
                 .n_accepted = traces ? counters->spans_accepted : counters->logs_accepted,
                 .n_damaged = traces ? counters->spans_damaged : counters->logs_damaged,
                 .n_open = traces ? view->n_spans_open : 0,
+                .n_undecided = traces ? view->n_spans_undecided : 0,
                 .n_unsealed = view->n_unsealed[signal],
                 .n_sealed = view->n_sealed[signal],
                 .n_finished = traces ? counters->spans_finished : counters->logs_finished,
+                .n_unsampled = traces ? counters->spans_unsampled : 0,
                 .n_without_exporter =
                         traces ? counters->spans_without_exporter : counters->logs_without_exporter,
         };
 }
 
 static bool status_sums_hold(const StatusSums *sums) {
-        return sums->n_accepted == sums->n_damaged + sums->n_open + sums->n_unsealed +
-                                           sums->n_sealed + sums->n_finished;
+        return sums->n_accepted == sums->n_damaged + sums->n_open + sums->n_undecided +
+                                           sums->n_unsealed + sums->n_sealed + sums->n_finished +
+                                           sums->n_unsampled;
 }
 
 static bool status_exporter_holds(const Status *status, unsigned i, BatchSignal signal) {
@@ -86,9 +89,11 @@ static void status_conservation(Render *render, const Status *status) {
                 render_u64(render, "accepted", sums.n_accepted);
                 render_u64(render, "damaged", sums.n_damaged);
                 render_u64(render, "open", sums.n_open);
+                render_u64(render, "undecided", sums.n_undecided);
                 render_u64(render, "unsealed", sums.n_unsealed);
                 render_u64(render, "sealed", sums.n_sealed);
                 render_u64(render, "finished", sums.n_finished);
+                render_u64(render, "unsampled", sums.n_unsampled);
                 render_u64(render, "no_exporter", sums.n_without_exporter);
                 render_open_array(render, "exporters");
                 for (unsigned k = 0; k < status->view.n_exporters; k++)

@@ -220,6 +220,21 @@ bool listener_resume(Listener *listener) {
         return !list_is_empty(stalled) || !list_is_empty(&listener->host.watch.over);
 }
 
+/* ---- sampling ---- */
+
+static ProtocolSampling listener_sampling(const RecorderSampling *sampling) {
+        return (ProtocolSampling){.all = recorder_decides(sampling),
+                                  .threshold = sampling->threshold};
+}
+
+void listener_set_sampling(Listener *listener, const RecorderSampling *sampling) {
+        PeerHost *host = &listener->host;
+
+        host->sampling = listener_sampling(sampling);
+        list_for_each_safe (link, &host->peers)
+                listener_check(listener, peer_tell_sampling(list_entry(link, Peer, link)));
+}
+
 /* ---- open and close ---- */
 
 /* The soft limit is there for select(), which nobody here calls. */
@@ -415,6 +430,7 @@ int listener_open(Listener **listenerp, uv_loop_t *loop, Recorder *recorder,
                 .arenas = arena_reader_is_possible(),
                 .arena_bytes_per_uid = options->arena_bytes_per_uid,
                 .store = options->store,
+                .sampling = listener_sampling(&options->sampling),
                 .patience_ms = options->patience_ms ? options->patience_ms : LISTENER_PATIENCE_MS,
                 .closed = listener_on_peer_closed,
         };

@@ -44,6 +44,7 @@ typedef struct ListenerOptions {
         size_t arena_bytes_per_uid; /* beyond it clients use the socket alone */
         unsigned patience_ms;       /* for a HELLO, and for the rest of a record; 0: 10 s */
         ListenerStore store;        /* keep is NULL: there is none */
+        RecorderSampling sampling;  /* what clients are told of */
         ErrorSink sink;
 } ListenerOptions;
 
@@ -77,6 +78,8 @@ int listener_open(Listener **listenerp, uv_loop_t *loop, Recorder *recorder,
  * Whether some are still unread, or a session that is over waits for its end.
  */
 bool listener_resume(Listener *listener);
+/* Tells every client that is connected, and those to come. */
+void listener_set_sampling(Listener *listener, const RecorderSampling *sampling);
 const ListenerCounters *listener_counters(const Listener *listener);
 /* Whether a connection speaks for it now. */
 bool listener_is_connected(const Session *session);

@@ -6,7 +6,6 @@
 #include "daemon/base/log.h"
 #include "daemon/ingest/peer-arena.h"
 #include "daemon/ingest/process.h"
-#include "daemon/ingest/protocol.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -84,7 +83,8 @@ static int peer_welcome(Peer *peer, bool hello_arena) {
         peer->intake.arena = peer->session->arena;
         hello_arena = hello_arena && peer->intake.arena;
         if (!r)
-                r = protocol_put_welcome(&record, peer->session->token, hello_arena);
+                r = protocol_put_welcome(&record, peer->session->token, hello_arena,
+                                         &peer->host->sampling);
         if (!r && hello_arena && !had) {
                 if (!peer_send_with(peer->fd, &record, peer->intake.arena->fd))
                         r = peer_fault(peer, &peer->host->counters.hung_up_unread, PEER_UNREAD);
@@ -312,6 +312,21 @@ static int peer_after(Peer *peer, int r) {
         if (peer->fd >= 0 && !uv_is_active((uv_handle_t *)&peer->poll))
                 return error_trace(peer_start_poll(peer));
         return 0;
+}
+
+int peer_tell_sampling(Peer *peer) {
+        Buffer record = BUFFER_NULL;
+        int r;
+
+        if (!peer->session || peer->fd < 0)
+                return 0; /* its WELCOME will tell */
+        r = protocol_put_sampling(&record, &peer->host->sampling);
+        if (!r)
+                r = peer_answer(peer, &record);
+        buffer_deinit(&record);
+        if (r == INTAKE_E_FAULT)
+                r = peer_hang_up(peer, peer->fault_counter, peer->intake.fault);
+        return error_trace(r);
 }
 
 /* ---- the HELLO ---- */

@@ -16,6 +16,7 @@
 
 #include "daemon/ingest/intake.h"
 #include "daemon/ingest/listener.h"
+#include "daemon/ingest/protocol.h"
 #include "daemon/ingest/watch.h"
 
 #include <uv.h>
@@ -44,6 +45,7 @@ typedef struct PeerHost {
         bool arenas;  /* they are offered */
         size_t arena_bytes_per_uid;
         ListenerStore store;
+        ProtocolSampling sampling; /* as clients are told */
         void (*closed)(struct PeerHost *host); /* the memory of one peer is free */
 } PeerHost;
 
@@ -78,5 +80,7 @@ void peer_refuse(int fd, const char *why);
 void peer_turn(Peer *peer);
 /* Takes what the socket and the arena hold, then closes. INTAKE_E_FULL: no room, it is stalled. */
 int peer_finish(Peer *peer);
+/* Tells the client what host.sampling is now; it may be closed in here. */
+int peer_tell_sampling(Peer *peer);
 /* Closes, whatever the socket holds. Its session stays as it is. */
 void peer_close(Peer *peer);

@@ -13,7 +13,10 @@ enum {
         PROTOCOL_HELLO_ARENA = 5,
         PROTOCOL_WELCOME_VERSION = 1,
         PROTOCOL_WELCOME_TOKEN = 2,
+        PROTOCOL_WELCOME_RECORDING = 3,
         PROTOCOL_WELCOME_ARENA = 4,
+        PROTOCOL_WELCOME_THRESHOLD = 5,
+        PROTOCOL_RECORDING_ALL = 1,
         PROTOCOL_FLUSH_REFUSED = 2,
         PROTOCOL_ERROR_MESSAGE = 1,
         PROTOCOL_LOST_STARTS = 1, /* the others behind it, in ArenaLost's order */
@@ -102,13 +105,29 @@ static int protocol_put(Buffer *out, RecordType type, uint64_t id, const uint8_t
         return 0;
 }
 
-int protocol_put_welcome(Buffer *out, const uint8_t *token, bool arena) {
+static void protocol_write_sampling(PbWriter *writer, const ProtocolSampling *sampling) {
+        if (sampling->all)
+                pb_put_varint(writer, PROTOCOL_WELCOME_RECORDING, PROTOCOL_RECORDING_ALL);
+        if (sampling->threshold)
+                pb_put_varint(writer, PROTOCOL_WELCOME_THRESHOLD, sampling->threshold);
+}
+
+int protocol_put_sampling(Buffer *out, const ProtocolSampling *sampling) {
+        uint8_t body[PROTOCOL_BODY_MAX];
+        PbWriter writer = pb_writer(body, sizeof body);
+
+        protocol_write_sampling(&writer, sampling);
+        return protocol_put(out, RECORD_SAMPLING, 0, body, (size_t)(writer.at - body));
+}
+
+int protocol_put_welcome(Buffer *out, const uint8_t *token, bool arena,
+                         const ProtocolSampling *sampling) {
         uint8_t body[PROTOCOL_BODY_MAX];
         PbWriter writer = pb_writer(body, sizeof body);
 
         pb_put_varint(&writer, PROTOCOL_WELCOME_VERSION, RECORD_VERSION);
         pb_put_bytes(&writer, PROTOCOL_WELCOME_TOKEN, token, RECORD_TOKEN_SIZE);
-        /* recording: RECORDING_SAMPLED is the default, 0 */
+        protocol_write_sampling(&writer, sampling);
         if (arena)
                 pb_put_varint(&writer, PROTOCOL_WELCOME_ARENA, true);
         return protocol_put(out, RECORD_WELCOME, 0, body, (size_t)(writer.at - body));

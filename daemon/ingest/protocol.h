@@ -37,8 +37,16 @@ enum { PROTOCOL_LOST_MAX = 96 };
 /* Writes a LOST for an arena's counts, of at most PROTOCOL_LOST_MAX bytes; returns how many. */
 size_t protocol_write_lost(uint8_t *data, const uint64_t lost[_ARENA_LOST_N]);
 
+/* What clients are to record. */
+typedef struct ProtocolSampling {
+        bool all;           /* also what their samplers say no to */
+        uint64_t threshold; /* the ceiling (proto/sampling.h) */
+} ProtocolSampling;
+
 /* Each appends a record. */
-int protocol_put_welcome(Buffer *out, const uint8_t *token, bool arena);
+int protocol_put_welcome(Buffer *out, const uint8_t *token, bool arena,
+                         const ProtocolSampling *sampling);
+int protocol_put_sampling(Buffer *out, const ProtocolSampling *sampling);
 /* Level: journaled. `n_refused`: records that were refused since the last one. */
 int protocol_put_flushed(Buffer *out, uint64_t id, uint64_t n_refused);
 int protocol_put_error(Buffer *out, const char *text);

@@ -262,6 +262,9 @@ int recorder_read_decision(Recorder *recorder, const RecorderRecord *record) {
         case RECORD_DONE:
                 r = recorder_read_done(recorder, record);
                 break;
+        case RECORD_KEEP:
+                r = recorder_read_keep(recorder, record);
+                break;
         case RECORD_DROP:
                 r = recorder_read_drop(recorder, record);
                 break;

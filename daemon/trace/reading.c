@@ -97,7 +97,10 @@ int recorder_close_span(Recorder *recorder, Span *span, uint64_t end_unix_ns,
                 return error_trace(r);
         recorder_leave_open(recorder, span);
         chains_span_end(recorder->chains, &span->chain, end_unix_ns, end_reason);
-        return error_trace(recorder_close_object(recorder, object, time_unix_ns));
+        if (!span->trace)
+                return error_trace(recorder_close_object(recorder, object, time_unix_ns));
+        recorder_defer_span(recorder, span, time_unix_ns);
+        return 0;
 }
 
 int recorder_start_span(Recorder *recorder, Span *span, const RecorderRecord *record,
@@ -115,6 +118,11 @@ int recorder_start_span(Recorder *recorder, Span *span, const RecorderRecord *re
         }
         if (span->detached)
                 recorder_expect_expiry(recorder, span);
+        if (record->header.flags & RECORD_UNSAMPLED) {
+                r = recorder_watch_trace(recorder, span, summary->trace_id);
+                if (r)
+                        return error_trace(r);
+        }
         list_append(&session->open, &span->object.link);
         session->n_open++;
         recorder->n_open++;

@@ -12,6 +12,7 @@
  *   state.c      counters, as checkpoints and STATE records keep them
  *   snapshot.c   writes what stays long anew, so that the oldest segment can go
  *   replay.c     reads the journal after a start
+ *   keeping.c    traces that head sampling would drop, and what is decided of them
  *   recorder.c   lifetime, taking, looking in
  */
 
@@ -21,6 +22,7 @@
 #include "daemon/trace/metrics.h"
 #include "daemon/trace/recorder.h"
 #include "daemon/trace/span.h"
+#include "proto/id.h"
 #include "proto/validate.h"
 
 enum {
@@ -46,6 +48,17 @@ typedef struct RecorderSignal {
         size_t n_sealed;         /* objects */
 } RecorderSignal;
 
+/* A trace that head sampling would drop, while spans of it are open, or wait for a decision. */
+struct Trace {
+        uint8_t trace_id[ID_TRACE_SIZE];
+        size_t n_open;
+        List undecided; /* Span.object.link: closed */
+        size_t n_undecided;
+        uint64_t since_unix_ns; /* when the first of them began to wait */
+        bool keep;              /* a span of it mattered */
+        List link;              /* recorder.due_traces or .waiting_traces; or none */
+};
+
 struct Recorder {
         RecorderOptions options;
         Journal *journal;
@@ -64,6 +77,13 @@ struct Recorder {
         List strays;       /* Span.pending_link: in a replay, of sessions that are not remembered */
         uint64_t expiry_unix_ns; /* when to look at detached spans: before the first expires */
         Pool span_pool;
+
+        bool samples; /* a START may be flagged */
+        Map traces;   /* -> Trace */
+        size_t n_undecided; /* spans that wait for a KEEP */
+        size_t undecided_bytes;
+        List due_traces;     /* Trace.link: decided, and not written down */
+        List waiting_traces; /* Trace.link: the rest of those with spans that wait, oldest first */
 
         bool replaying;
         uint64_t replayed_unix_ns; /* the time of the last block of the replay */
@@ -211,6 +231,21 @@ void recorder_settle_session(Recorder *recorder, Session *session);
 /* A detached span is there from now on, for a while. */
 void recorder_expect_expiry(Recorder *recorder, const Span *span);
 int recorder_read_expired(Recorder *recorder, const RecorderRecord *record);
+
+/* ---- keeping.c ---- */
+
+/* Of a client's record that is accepted: whether sampling says no to it. */
+bool recorder_is_unsampled(const Recorder *recorder, const RecorderRecord *record,
+                           const ValidateSummary *summary);
+/* The span's START is flagged. */
+int recorder_watch_trace(Recorder *recorder, Span *span, const uint8_t *trace_id);
+/* It is closed, and waits for a KEEP. */
+void recorder_defer_span(Recorder *recorder, Span *span, uint64_t time_unix_ns);
+int recorder_read_keep(Recorder *recorder, const RecorderRecord *record);
+/* Writes down what is decided, and decides what may wait no longer. RECORDER_E_FULL. */
+int recorder_decide_traces(Recorder *recorder, uint64_t now_unix_ns);
+uint64_t recorder_traces_due_unix_ns(const Recorder *recorder);
+void recorder_free_traces(Recorder *recorder);
 
 /* ---- sealing.c ---- */
 

@@ -23,6 +23,10 @@ int recorder_new(Recorder **recorderp, const RecorderOptions *options) {
         recorder->chains = options->chains;
         recorder->next_session = 1;
         recorder->expiry_unix_ns = UINT64_MAX;
+        recorder_set_sampling(recorder, &options->sampling);
+        map_init(&recorder->traces, options->seed);
+        list_init(&recorder->due_traces);
+        list_init(&recorder->waiting_traces);
         pool_init(&recorder->span_pool, sizeof(Span), RECORDER_SPANS_KEPT);
         map_init(&recorder->users, options->seed);
         map_init(&recorder->sessions, options->seed);
@@ -67,6 +71,7 @@ Recorder *recorder_free(Recorder *recorder) {
                         recorder_finish_batch(recorder, signal->open);
                 map_deinit(&signal->batches);
         }
+        recorder_free_traces(recorder);
         list_for_each_safe (link, &recorder->all_sessions)
                 recorder_free_session(recorder, list_entry(link, Session, link));
         for (unsigned i = 0; i < recorder->n_exporters; i++)
@@ -295,6 +300,12 @@ static void recorder_name_starter(RecorderRecord *record, uint8_t *at) {
         record_header_write(at, &record->header);
 }
 
+/* What a replay is to know of a record that is taken. */
+static void recorder_flag(uint8_t *at, RecorderRecord *record, uint16_t flag) {
+        record->header.flags |= flag;
+        record_header_write(at, &record->header);
+}
+
 int recorder_take(Recorder *recorder, Session *session, JournalBlock *block) {
         RecorderRoom room = recorder_room(recorder);
         size_t from = 0, to = 0, ahead = 0;
@@ -327,6 +338,8 @@ int recorder_take(Recorder *recorder, Session *session, JournalBlock *block) {
                 } else {
                         if (header.flags & RECORD_DETACHED)
                                 recorder_name_starter(&record, block->records + to);
+                        if (recorder->samples && recorder_is_unsampled(recorder, &record, &summary))
+                                recorder_flag(block->records + to, &record, RECORD_UNSAMPLED);
                         r = recorder_read_record(recorder, session, &record, &summary);
                         if (r)
                                 return error_trace(r);
@@ -381,6 +394,9 @@ static int recorder_seal_signal(Recorder *recorder, BatchSignal kind, uint64_t n
 int recorder_seal(Recorder *recorder, uint64_t now_unix_ns, bool force) {
         int r;
 
+        r = recorder_decide_traces(recorder, now_unix_ns);
+        if (r)
+                return r < 0 ? error_trace(r) : r;
         for (unsigned kind = 0; kind < _BATCH_SIGNALS_N; kind++) {
                 const RecorderSignal *signal = &recorder->signals[kind];
 
@@ -396,7 +412,7 @@ int recorder_seal(Recorder *recorder, uint64_t now_unix_ns, bool force) {
 }
 
 uint64_t recorder_seal_due_unix_ns(const Recorder *recorder) {
-        uint64_t due = UINT64_MAX;
+        uint64_t due = recorder_traces_due_unix_ns(recorder);
 
         for (unsigned kind = 0; kind < _BATCH_SIGNALS_N; kind++) {
                 const RecorderSignal *signal = &recorder->signals[kind];
@@ -520,6 +536,7 @@ void recorder_view(Recorder *recorder, RecorderView *view) {
                 .n_exporters = recorder->n_exporters,
                 .sessions = &recorder->all_sessions,
                 .n_spans_open = recorder->n_open,
+                .n_spans_undecided = recorder->n_undecided,
         };
         list_for_each (link, &recorder->all_sessions) {
                 const Session *session = list_entry(link, Session, link);

@@ -68,7 +68,10 @@ enum {
         X(spans_damaged, "spans accepted whose bytes the journal has lost")                        \
         X(logs_damaged, "logs accepted whose bytes the journal has lost")                          \
         X(sessions, "client sessions begun")                                                       \
-        X(spans_expired, "detached spans ended because nobody had ended them in 24 hours")
+        X(spans_expired, "detached spans ended because nobody had ended them in 24 hours")         \
+        X(spans_unsampled, "spans dropped by sampling")                                            \
+        X(spans_given_up, "of these, spans that waited too long or took too much room")           \
+        X(spans_kept, "spans kept for an error or slowness, which head sampling would have dropped")
 
 enum { RECORDER_DETACHED_HOURS = 24 };
 
@@ -77,6 +80,18 @@ typedef struct RecorderCounters {
         RECORDER_COUNTERS(RECORDER_COUNTER_X)
 #undef RECORDER_COUNTER_X
 } RecorderCounters;
+
+/* What becomes of traces that a client's sampler says no to, or that are below the threshold. */
+typedef struct RecorderSampling {
+        uint64_t threshold;           /* proto/sampling.h; 0: none is below it */
+        bool keep_errors;             /* all of it is kept if a span of it ends as an error, … */
+        uint64_t keep_slower_than_ns; /* … or takes this long; 0: never */
+} RecorderSampling;
+
+/* Whether the recorder has to see what samplers say no to. */
+static inline bool recorder_decides(const RecorderSampling *sampling) {
+        return sampling->keep_errors || sampling->keep_slower_than_ns;
+}
 
 typedef struct RecorderOptions {
         Journal *journal;
@@ -88,6 +103,7 @@ typedef struct RecorderOptions {
         uint64_t batch_delay_ns; /* a batch is sealed when its oldest object is this old, or … */
         size_t batch_spans_max;
         size_t batch_bytes_max;
+        RecorderSampling sampling;
         const uint8_t *resource; /* encoded attributes of a Resource, added to every client's */
         size_t resource_size;
 } RecorderOptions;
@@ -97,6 +113,8 @@ Recorder *recorder_free(Recorder *recorder); /* what is open stays in the journa
 
 /* Reads the journal; to be called once, before anything else. */
 int recorder_recover(Recorder *recorder);
+/* From now on; what was flagged before stays so. */
+void recorder_set_sampling(Recorder *recorder, const RecorderSampling *sampling);
 /* For JournalOptions.checkpoint; user: the Recorder. */
 size_t recorder_checkpoint(void *user, uint8_t *data, size_t size);
 
@@ -163,7 +181,7 @@ uint64_t recorder_expiry_due_unix_ns(const Recorder *recorder);
 
 /* ---- batches ---- */
 
-/* Seals what is due: by age, count or bytes; all that is open with `force`. */
+/* Decides on traces, then seals what is due: by age, count or bytes; all with `force`. */
 int recorder_seal(Recorder *recorder, uint64_t now_unix_ns, bool force);
 /* When recorder_seal() should next be called; UINT64_MAX: nothing is open. */
 uint64_t recorder_seal_due_unix_ns(const Recorder *recorder);
@@ -204,6 +222,7 @@ typedef struct RecorderView {
         List *sessions; /* Session.link */
         size_t n_sessions_alive;
         size_t n_spans_open; /* accepted, not closed */
+        size_t n_spans_undecided; /* closed, and waiting for sampling to decide */
         size_t n_contexts;
         size_t n_unsealed[_BATCH_SIGNALS_N];
         size_t n_sealed[_BATCH_SIGNALS_N]; /* objects of sealed batches, each once */

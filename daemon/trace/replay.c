@@ -338,7 +338,8 @@ static bool replay_count_damage(Recorder *recorder) {
         bool damaged;
 
         damaged = replay_balance(&counters->spans_accepted, &counters->spans_damaged,
-                                 counters->spans_finished + recorder->n_open +
+                                 counters->spans_finished + counters->spans_unsampled +
+                                         recorder->n_open + recorder->n_undecided +
                                          traces->open->n_objects + traces->n_sealed);
         damaged |= replay_balance(&counters->logs_accepted, &counters->logs_damaged,
                                   counters->logs_finished + logs->open->n_objects + logs->n_sealed);

@@ -165,8 +165,10 @@ static int snapshot_span(SnapshotRun *run, Span *span) {
         header.context = object->context ? object->context->number : 0;
         header.flags = (span->started ? RECORD_START : 0) | (span->ended ? RECORD_END : 0) |
                        (span->detached ? RECORD_DETACHED : 0);
+        header.flags |= span->trace ? RECORD_UNSAMPLED : 0;
         head.closed = head.settled = span->closed;
-        head.batch = span->closed ? object->batch->number : 0;
+        head.batch = object->batch ? object->batch->number : 0;
+        head.kept = span->trace && span->trace->keep;
         head.second_cut = span->second_cut;
         if (span->detached)
                 head.since = span->since_unix_ns;
@@ -184,8 +186,10 @@ static int snapshot_span(SnapshotRun *run, Span *span) {
                 r = span_settle(span, &run->recorder->pieces);
         if (r)
                 return error_trace(r);
-        if (span->closed)
+        if (object->batch)
                 object->batch->n_bytes += object->fragments.n_bytes - n_bytes;
+        else if (span->closed)
+                run->recorder->undecided_bytes += object->fragments.n_bytes - n_bytes;
         else
                 run->recorder->open_bytes += object->fragments.n_bytes - n_bytes;
         return 0;
@@ -458,6 +462,8 @@ static int snapshot_read_span(Recorder *recorder, Session *session, const Record
         if (start) {
                 span->since_unix_ns = head->since;
                 r = recorder_start_span(recorder, span, record, &summary);
+                if (!r && span->trace)
+                        span->trace->keep |= head->kept;
                 if (!r)
                         r = chains_span_update(recorder->chains, span->chain, &summary);
                 if (r)
@@ -475,7 +481,10 @@ static int snapshot_read_span(Recorder *recorder, Session *session, const Record
                 return error_trace(r);
         recorder_leave_open(recorder, span);
         chains_span_end(recorder->chains, &span->chain, span->end_unix_ns, NULL);
-        r = snapshot_place(recorder, &span->object, head->batch, record->time_unix_ns);
+        if (span->trace)
+                recorder_defer_span(recorder, span, record->time_unix_ns);
+        else
+                r = snapshot_place(recorder, &span->object, head->batch, record->time_unix_ns);
         return r ? error_trace(r) : 0;
 }
 

@@ -14,6 +14,8 @@
 #include "daemon/trace/object.h"
 #include "proto/validate.h"
 
+typedef struct Trace Trace;
+
 typedef struct Span {
         Object object; /* first: a batch knows it as this */
         uint64_t key;
@@ -33,6 +35,7 @@ typedef struct Span {
         ChainSpan *chain;       /* or NULL */
         List pending_link;      /* session.pending */
         List held_link;         /* session.held */
+        Trace *trace;           /* which sampling watches; or NULL */
 } Span;
 
 static inline Span *span_of(Object *object) {

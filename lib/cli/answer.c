@@ -299,8 +299,10 @@ static void answer_read_sums(AnswerSums *sums, const json_t *json) {
         sums->n_accepted = answer_number(json, "accepted");
         sums->n_finished = answer_number(json, "finished");
         sums->n_open = answer_number(json, "open");
-        sums->n_in_memory = answer_number(json, "unsealed") + answer_number(json, "sealed");
+        sums->n_in_memory = answer_number(json, "undecided") + answer_number(json, "unsealed") +
+                            answer_number(json, "sealed");
         sums->n_damaged = answer_number(json, "damaged");
+        sums->n_unsampled = answer_number(json, "unsampled");
         sums->n_without_exporter = answer_number(json, "no_exporter");
 }
 

@@ -58,7 +58,8 @@ typedef struct AnswerCounts {
 
 /* Of spans, or of logs: accepted = finished + in memory + damaged. */
 typedef struct AnswerSums {
-        uint64_t n_accepted, n_finished, n_open, n_in_memory, n_damaged, n_without_exporter;
+        uint64_t n_accepted, n_finished, n_open, n_in_memory, n_damaged, n_unsampled,
+                n_without_exporter;
 } AnswerSums;
 
 typedef struct AnswerExporter {

@@ -33,6 +33,8 @@ static void command_status_sums(const char *name, const AnswerSums *sums) {
         printf("%-9s %" PRIu64 " accepted: %" PRIu64 " finished, %" PRIu64 " open, %" PRIu64
                " in memory",
                name, sums->n_accepted, sums->n_finished, sums->n_open, sums->n_in_memory);
+        if (sums->n_unsampled)
+                printf(", %" PRIu64 " dropped by sampling", sums->n_unsampled);
         if (sums->n_damaged)
                 printf(", %" PRIu64 " damaged", sums->n_damaged);
         if (sums->n_without_exporter)

@@ -245,8 +245,9 @@ void harness_await_exactly(const Harness *harness, const char *path, uint64_t va
 
 static void harness_assert_conservation(const Harness *harness) {
         static const char *const parts[] = {
-                HARNESS_TRACES "damaged", HARNESS_TRACES "open",     HARNESS_TRACES "unsealed",
-                HARNESS_TRACES "sealed",  HARNESS_TRACES "finished",
+                HARNESS_TRACES "damaged",  HARNESS_TRACES "open",      HARNESS_TRACES "undecided",
+                HARNESS_TRACES "unsealed", HARNESS_TRACES "sealed",    HARNESS_TRACES "finished",
+                HARNESS_TRACES "unsampled",
         };
         static const char *const drops[] = {
                 "collector_refused", "collector_rejected", "request_too_large",
@@ -274,6 +275,7 @@ static void harness_assert_conservation(const Harness *harness) {
 
 void harness_finish(Harness *harness) {
         harness_await_exactly(harness, HARNESS_TRACES "open", 0);
+        harness_await_exactly(harness, HARNESS_TRACES "undecided", 0);
         harness_await_exactly(harness, HARNESS_TRACES "unsealed", 0);
         harness_await_exactly(harness, HARNESS_TRACES "sealed", 0);
         harness_assert_conservation(harness);

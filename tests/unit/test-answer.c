@@ -160,7 +160,8 @@ START_TEST(reads_a_status) {
                 "{\"v\":1,\"version\":\"0.1.0\",\"pid\":9,\"uptime_nano\":\"5\","
                 "\"conservation\":{\"holds\":false,\"traces\":{\"accepted\":\"10\",\"damaged\":"
                 "\"1\","
-                "\"open\":\"2\",\"unsealed\":\"3\",\"sealed\":\"4\",\"finished\":\"5\","
+                "\"open\":\"2\",\"undecided\":\"7\",\"unsealed\":\"3\",\"sealed\":\"4\","
+                "\"finished\":\"5\",\"unsampled\":\"8\","
                 "\"no_exporter\":\"6\",\"exporters\":[{\"name\":\"default\",\"delivered\":\"20\","
                 "\"in_memory\":\"2\",\"dropped\":{\"refused\":\"3\",\"expired\":\"0\"}},"
                 "{\"name\":\"gone\",\"delivered\":\"9\"}]},"
@@ -182,7 +183,8 @@ START_TEST(reads_a_status) {
         ck_assert_uint_eq(status.pid, 9);
         ck_assert(!status.holds);
         ck_assert_uint_eq(status.spans.n_accepted, 10);
-        ck_assert_uint_eq(status.spans.n_in_memory, 7);
+        ck_assert_uint_eq(status.spans.n_in_memory, 14);
+        ck_assert_uint_eq(status.spans.n_unsampled, 8);
         ck_assert_uint_eq(status.spans.n_without_exporter, 6);
         ck_assert_uint_eq(status.n_lost, 3);
         ck_assert_uint_eq(status.refused.n_counts, 1);

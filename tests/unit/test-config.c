@@ -100,6 +100,9 @@ START_TEST(defaults_without_a_file) {
         ck_assert_uint_eq(config->listen.max_clients, 4096);
         ck_assert_uint_eq(config->control.mode, 0660);
         ck_assert_uint_eq(config->log.level, LOG_LEVEL_INFO);
+        ck_assert(config->sampling.ratio == 1);
+        ck_assert_uint_eq(config->sampling.keep_errors, false);
+        ck_assert_uint_eq(config->sampling.keep_slower_than_ns, 0);
         ck_assert_uint_eq(config->batch.delay_ns, 1000000000);
         ck_assert_uint_eq(config->batch.max_bytes, 1048576);
         ck_assert_uint_eq(config->journal.max_bytes, 48 * 1048576);
@@ -183,6 +186,7 @@ START_TEST(every_key_is_read) {
                 "    retry: { initial: 2s, max: 1h }\n"
                 "limits: { clients_per_uid: 1, bytes_per_uid: 1048577B, attributes: 0,\n"
                 "          events: 2, links: 3, value_length: 4 }\n"
+                "sampling: { ratio: 0.25, keep_errors: true, keep_slower_than: 1s }\n"
                 "shutdown: { timeout: 0s }\n");
         const ConfigExporter *exporter = &config->exporters[0];
 
@@ -201,6 +205,9 @@ START_TEST(every_key_is_read) {
         ck_assert_str_eq(config->resource.attributes[0].name, "n");
         ck_assert_str_eq(config->resource.attributes[0].value, "v");
         ck_assert_str_eq(config->resource.attributes[1].name, "null");
+        ck_assert(config->sampling.ratio == 0.25);
+        ck_assert_uint_eq(config->sampling.keep_errors, true);
+        ck_assert_uint_eq(config->sampling.keep_slower_than_ns, 1000000000);
         ck_assert_uint_eq(config->batch.delay_ns, 20000000);
         ck_assert_uint_eq(config->batch.max_spans, 9);
         ck_assert_uint_eq(config->batch.max_bytes, 2048);
@@ -478,11 +485,13 @@ START_TEST(dump_loads_to_the_same) {
                 "  - { name: b, endpoint: \"http://b/c\", signals: [logs] }\n"
                 "limits: { bytes_per_uid: 1025KiB, value_length: 0 }\n"
                 "metrics: { prometheus: \"[::1]:9465\" }\n"
+                "sampling: { ratio: 0.3333333333333333, keep_slower_than: 90s }\n"
                 "shutdown: { timeout: 1500ms }\n");
         text = dump(config);
         ck_assert_ptr_nonnull(strstr(text, "timeout: 90s\n"));
         ck_assert_ptr_nonnull(strstr(text, "timeout: 1500ms\n"));
         ck_assert_ptr_nonnull(strstr(text, "bytes_per_uid: 1025KiB\n"));
+        ck_assert_ptr_nonnull(strstr(text, "ratio: 0.3333333333333333\n"));
         again = load_text(text);
         assert_same(config, again);
         ck_assert_str_eq(again->resource.attributes[0].value, "null");

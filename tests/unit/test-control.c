@@ -182,8 +182,8 @@ START_TEST(status_adds_up) {
         tell_a_story();
         answers("GET", "/v1/status", 200, "Content-Type: application/json\r\n");
         holds("\"conservation\":{\"holds\":true,\"traces\":{\"holds\":true,\"accepted\":\"2\","
-              "\"damaged\":\"0\",\"open\":\"1\",\"unsealed\":\"1\",\"sealed\":\"0\","
-              "\"finished\":\"0\"");
+              "\"damaged\":\"0\",\"open\":\"1\",\"undecided\":\"0\",\"unsealed\":\"1\","
+              "\"sealed\":\"0\",\"finished\":\"0\"");
         holds("\"service\":\"shop\",\"state\":\"alive\",\"connected\":false,\"arena\":false,"
               "\"accepted\":\"2\"");
         ck_assert_int_eq(recorder_seal(script.recorder, script.now++, true), 0);

@@ -40,6 +40,7 @@ typedef struct Life {
         unsigned n_detached;
         bool pass_open[CLIENTS];
         uint32_t context[CLIENTS];
+        uint32_t flags; /* of the span that starts next */
 } Life;
 
 static char filler[18001];
@@ -153,6 +154,7 @@ static void life_say(Life *life, unsigned client) {
                 if (*n_open == OPEN_MAX)
                         break;
                 open[(*n_open)++] = ++life->next_id;
+                life->flags = life_random(life, 3) ? 0x101 : 0x100;
                 script_span_start(script, life->context[client], life->next_id,
                                   life_random(life, 3) ? filler : "short");
                 break;
@@ -160,6 +162,8 @@ static void life_say(Life *life, unsigned client) {
         case 5:
                 if (!*n_open)
                         break;
+                if (!life_random(life, 4))
+                        script_span_error(script, open[life_random(life, *n_open)]);
                 snprintf(key, sizeof key, "k%u", life_random(life, 20));
                 script_span_attribute(script, open[life_random(life, *n_open)], key, filler + 9000);
                 break;
@@ -293,6 +297,7 @@ static void state_check(const State *before, State *after) {
                 after->view.counters.orphans = a->counters.orphans;
                 ck_assert_mem_eq(&b->counters, &a->counters, sizeof a->counters);
                 ck_assert_uint_eq(b->n_spans_open, a->n_spans_open);
+                ck_assert_uint_eq(b->n_spans_undecided, a->n_spans_undecided);
                 ck_assert_uint_eq(b->n_contexts, a->n_contexts);
                 ck_assert_uint_eq(b->n_unsealed[BATCH_TRACES], a->n_unsealed[BATCH_TRACES]);
         } else {
@@ -424,6 +429,8 @@ static void life_begin(Life *life, unsigned seed, bool hard, unsigned chance) {
         *life = (Life){.state = seed, .chance = chance, .hard = hard, .next_id = 1000};
         script_init(script);
         script->limits.attributes = 12;
+        script->sampling.keep_errors = true;
+        script->flags = &life->flags;
         script->refuses_some = seed % 2;
         script->exporters[1] = "slow";
         script->n_exporters = 2;
@@ -474,9 +481,12 @@ static void life_check_end(const Life *life) {
         const Script *script = &life->script;
         RecorderView view = life_view(life);
 
-        ck_assert_uint_eq(view.counters.spans_finished, view.counters.spans_accepted);
+        ck_assert_uint_eq(view.counters.spans_finished,
+                          view.counters.spans_accepted - view.counters.spans_unsampled);
+        ck_assert_uint_gt(view.counters.spans_unsampled, 0);
+        ck_assert_uint_gt(view.counters.spans_kept, 0);
         ck_assert_uint_eq(view.counters.logs_finished, view.counters.logs_accepted);
-        ck_assert_uint_eq(script->n_spans, 2 * view.counters.spans_accepted);
+        ck_assert_uint_eq(script->n_spans, 2 * view.counters.spans_finished);
         ck_assert_uint_eq(script->n_logs, 2 * view.counters.logs_accepted);
         ck_assert(list_is_empty(view.sessions));
         ck_assert_uint_eq(view.journal.live_bytes, 0);
@@ -559,6 +569,7 @@ START_TEST(a_life_with_damage_keeps_its_books) {
         }
         life_end(&life);
         ck_assert_uint_eq(life_view(&life).n_spans_open, 0);
+        ck_assert_uint_eq(life_view(&life).n_spans_undecided, 0);
         ck_assert_uint_eq(life_view(&life).n_sealed[BATCH_TRACES], 0);
         script_deinit(script);
 }

@@ -14,7 +14,10 @@ static Status status;
 static Buffer out;
 static const TailCounters tail = {.n_readers = 2, .spans = 9, .refused = 1, .cut_off = 3};
 
-/* Ten spans: one damaged, two open, one unsealed, three in a sealed batch, three finished. */
+/*
+ * Fourteen spans: one damaged, two open, one undecided, one unsealed, three in a sealed batch,
+ * three finished, three unsampled.
+ */
 static void make_status(void) {
         list_init(&sessions);
         exporter = (RecorderExporter){.name = (char *)"default", .signals = 1};
@@ -37,14 +40,16 @@ static void make_status(void) {
                 .pid = 42,
                 .start_unix_ns = 10,
                 .now_unix_ns = 30,
-                .view = {.counters = {.spans_accepted = 10,
+                .view = {.counters = {.spans_accepted = 14,
                                       .spans_damaged = 1,
                                       .spans_finished = 3,
+                                      .spans_unsampled = 3,
                                       .refused_malformed = 4},
                          .exporters = &exporter,
                          .n_exporters = 1,
                          .sessions = &sessions,
                          .n_spans_open = 2,
+                         .n_spans_undecided = 1,
                          .n_unsealed = {1},
                          .n_sealed = {3}},
                 .n_pending = {{3}},
@@ -70,8 +75,9 @@ static void shows(const char *text) {
 START_TEST(says_what_is_where) {
         shows("{\"v\":1,\"version\":\"" CATENA_VERSION "\",\"pid\":42,"
               "\"start_time_unix_nano\":\"10\",\"uptime_nano\":\"20\"");
-        shows("\"traces\":{\"holds\":true,\"accepted\":\"10\",\"damaged\":\"1\",\"open\":\"2\","
-              "\"unsealed\":\"1\",\"sealed\":\"3\",\"finished\":\"3\",\"no_exporter\":\"0\","
+        shows("\"traces\":{\"holds\":true,\"accepted\":\"14\",\"damaged\":\"1\",\"open\":\"2\","
+              "\"undecided\":\"1\",\"unsealed\":\"1\",\"sealed\":\"3\",\"finished\":\"3\","
+              "\"unsampled\":\"3\",\"no_exporter\":\"0\","
               "\"exporters\":[{\"name\":\"default\",\"configured\":true,\"holds\":true,"
               "\"owed\":\"6\",\"delivered\":\"2\",\"in_memory\":\"3\","
               "\"dropped\":{\"collector_refused\":\"1\",");
@@ -79,7 +85,7 @@ START_TEST(says_what_is_where) {
         shows("\"name\":\"default\",\"configured\":false,\"holds\":true,\"owed\":\"0\"");
         shows("\"tail\":{\"readers\":2,\"spans\":\"9\",\"refused\":\"1\",\"cut_off\":\"3\"}");
         shows("\"refused\":{\"malformed\":\"4\",\"journal_full\":\"0\"");
-        shows("\"counters\":{\"spans_accepted\":\"10\"");
+        shows("\"counters\":{\"spans_accepted\":\"14\"");
         shows("\"listener\":{\"clients\":2,\"connections\":\"5\"");
         shows("\"on_tmpfs\":true,\"recovered\":{\"segments\":\"0\",\"blocks\":\"7\"");
         shows("\"state\":\"waiting\",\"misconfigured\":false,\"requests\":\"0\",\"retries\":\"0\","

@@ -52,7 +52,8 @@ void script_open(Script *script) {
                                    .seed = 42,
                                    .batch_delay_ns = SECOND,
                                    .batch_spans_max = 1000,
-                                   .batch_bytes_max = 1024 * 1024};
+                                   .batch_bytes_max = 1024 * 1024,
+                                   .sampling = script->sampling};
 
         ck_assert_int_eq(journal_open(&script->journal, &journal, &script->report), 0);
         ck_assert_int_eq(chains_new(&script->chains, CHAINS_MAX_BYTES, 1), 0);
@@ -179,20 +180,25 @@ int script_take(Script *script, Session *session, uint16_t flags) {
         return 0;
 }
 
-static void script_trace_id(uint8_t trace_id[16], uint64_t id) {
+void script_trace_id(const Script *script, uint8_t trace_id[16], uint64_t span_id) {
+        uint64_t id = script->trace ? script->trace : span_id;
+
         memset(trace_id, 7, 16);
         memcpy(trace_id, &id, sizeof id);
+        for (unsigned i = 0; script->randomness && i < 8; i++)
+                trace_id[15 - i] = (uint8_t)(script->randomness >> 8 * i);
 }
 
 void script_span_start(Script *script, uint32_t context, uint64_t id, const char *name) {
         OtlpSpan span = OPENTELEMETRY__PROTO__TRACE__V1__SPAN__INIT;
         uint8_t trace_id[16];
 
-        script_trace_id(trace_id, id);
+        script_trace_id(script, trace_id, id);
         span.trace_id = (ProtobufCBinaryData){sizeof trace_id, trace_id};
         span.span_id = (ProtobufCBinaryData){sizeof id, (uint8_t *)&id};
         span.name = (char *)name;
         span.start_time_unix_nano = script->now;
+        span.flags = script->flags ? *script->flags : 0;
         script_say(script, RECORD_SPAN, RECORD_START | script->span_flags, context, id, &span);
 }
 
@@ -208,6 +214,16 @@ void script_span_attribute(Script *script, uint64_t id, const char *key, const c
         span.n_attributes = 1;
         span.attributes = &pairs;
         script_say(script, RECORD_SPAN, script->span_flags, 0, id, &span);
+}
+
+void script_span_error(Script *script, uint64_t id) {
+        OtlpSpan span = OPENTELEMETRY__PROTO__TRACE__V1__SPAN__INIT;
+        Opentelemetry__Proto__Trace__V1__Status status =
+                OPENTELEMETRY__PROTO__TRACE__V1__STATUS__INIT;
+
+        status.code = OPENTELEMETRY__PROTO__TRACE__V1__STATUS__STATUS_CODE__STATUS_CODE_ERROR;
+        span.status = &status;
+        script_say(script, RECORD_SPAN, 0, 0, id, &span);
 }
 
 void script_span_end(Script *script, uint64_t id) {
@@ -374,7 +390,8 @@ void script_assert_conservation(Script *script) {
         recorder_view(script->recorder, &view);
         ck_assert_uint_eq(view.counters.spans_accepted,
                           view.counters.spans_finished + view.counters.spans_damaged +
-                                  view.n_spans_open + view.n_unsealed[BATCH_TRACES] +
+                                  view.counters.spans_unsampled + view.n_spans_open +
+                                  view.n_spans_undecided + view.n_unsealed[BATCH_TRACES] +
                                   view.n_sealed[BATCH_TRACES]);
         ck_assert_uint_eq(view.counters.logs_accepted,
                           view.counters.logs_finished + view.counters.logs_damaged +

@@ -20,6 +20,10 @@ typedef struct Script {
         JournalReport report;
         JoinLimits limits;
         Catena__V1__SpanLimits *hello_limits; /* what clients say of theirs; or NULL */
+        RecorderSampling sampling;
+        uint64_t trace;      /* that spans start in; 0: each in one of its own */
+        uint64_t randomness; /* of its id; 0: always the same */
+        uint32_t *flags;     /* of spans that start; NULL: they say none */
         size_t max_bytes, uid_share_bytes;
         const char *exporters[4];
         size_t n_exporters;
@@ -49,8 +53,11 @@ void script_say_raw(Script *script, uint16_t type, uint16_t flags, uint32_t cont
 /* Takes what was said. Flags of the block: JOURNAL_CUT_2, JOURNAL_PASS_END. */
 int script_take(Script *script, Session *session, uint16_t flags);
 
+/* As of a span that starts now. */
+void script_trace_id(const Script *script, uint8_t trace_id[16], uint64_t span_id);
 void script_span_start(Script *script, uint32_t context, uint64_t id, const char *name);
 void script_span_attribute(Script *script, uint64_t id, const char *key, const char *value);
+void script_span_error(Script *script, uint64_t id);
 void script_span_end(Script *script, uint64_t id);
 void script_context(Script *script, uint32_t number, const char *id, const char *correlation,
                     const char *cause);
