@@ -374,7 +374,9 @@ int config_load(Config **configp, const char *file, bool required, ConfigError *
 
         if (!config)
                 return error_origin(-ENOMEM);
-        r = config_fill(config, file, required, error);
+        config->required = required;
+        config->file = strdup(file);
+        r = config->file ? config_fill(config, file, required, error) : error_origin(-ENOMEM);
         if (r) {
                 config_free(config);
                 return error_trace(r);
@@ -393,6 +395,7 @@ Config *config_free(Config *config) {
         for (unsigned i = 0; i < config->n_exporters; i++)
                 config_exporter_deinit(&config->exporters[i]);
         free(config->exporters);
+        free(config->file);
         free(config);
         return NULL;
 }

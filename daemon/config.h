@@ -162,6 +162,8 @@ typedef struct Config {
         ConfigResource resource;
         ConfigExporter *exporters;
         unsigned n_exporters;
+        char *file; /* config_load()'s */
+        bool required;
 } Config;
 #undef CONFIG_MEMBER
 

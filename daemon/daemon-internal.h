@@ -62,5 +62,6 @@ uint64_t daemon_now_unix_ns(void);
 /* What went wrong in a part, negative: the loop ends. An ErrorSink's; user: the Daemon. */
 void daemon_fail(void *user, int r);
 
+RecorderSampling daemon_sampling(const Config *config);
 /* Journal, recorder, exporters, listener, control; the loop runs already. */
 int daemon_open_parts(Daemon *daemon);

@@ -81,7 +81,7 @@ static int daemon_open_journal(Daemon *daemon) {
         return 0;
 }
 
-static RecorderSampling daemon_sampling(const Config *config) {
+RecorderSampling daemon_sampling(const Config *config) {
         return (RecorderSampling){
                 .threshold = sampling_threshold(config->sampling.ratio),
                 .keep_errors = config->sampling.keep_errors,

@@ -104,11 +104,31 @@ static void daemon_stop(Daemon *daemon) {
         daemon_close_next(daemon);
 }
 
+/* So far only what clients are to record; a configuration that is wrong changes nothing. */
+static void daemon_reload(Daemon *daemon) {
+        RecorderSampling sampling;
+        ConfigError error;
+        Config *config;
+        int r = config_load(&config, daemon->config->file, daemon->config->required, &error);
+
+        daemon_check(daemon, r);
+        if (r > 0)
+                log_error("SIGHUP: the configuration stays as it was: %s", error.text);
+        if (r)
+                return;
+        sampling = daemon_sampling(config);
+        recorder_set_sampling(daemon->recorder, &sampling);
+        listener_set_sampling(daemon->listener, &sampling);
+        log_info("SIGHUP: the section \"sampling\" is in force, the others are at a restart");
+        config_free(config);
+}
+
 static void daemon_on_signal(uv_signal_t *handle, int number) {
         Daemon *daemon = handle->data;
 
         if (number == SIGHUP) {
-                log_info("SIGHUP: the configuration is read at a restart only");
+                if (daemon->listener)
+                        daemon_reload(daemon);
         } else if (daemon->state == DAEMON_RUNNING) {
                 log_info("%s: sending what was received, then leaving",
                          number == SIGTERM ? "SIGTERM" : "SIGINT");

@@ -223,12 +223,13 @@ static void span_start(catena_span *span, catena_context *context, const catena_
         if (start->slot && !parent)
                 atomic_store_explicit(&start->slot->span, id_span_key(span->span_id),
                                       memory_order_release);
-        if (!start->unix_ns)
-                start->unix_ns = catena__clock_unix_ns(catena__span_stamp(span).era, now);
         if (away)
                 catena__lost(LOST_NOT_CONNECTED, LOST_STARTS);
-        else if (recording)
-                span_say_start(span, start);
+        if (away || !recording)
+                return;
+        if (!start->unix_ns)
+                start->unix_ns = catena__clock_unix_ns(catena__span_stamp(span).era, now);
+        span_say_start(span, start);
 }
 
 catena_span catena_span_start_with(catena_context *context, const char *name,

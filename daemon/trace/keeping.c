@@ -229,11 +229,13 @@ static void keeping_add(KeepingRun *run, Trace *trace, KeepingWord word) {
                 run->n_bytes += list_entry(link, Object, link)->fragments.n_bytes;
 }
 
-/* Past the bound in time or in room; or the clock was set back. */
+/* Past the bound in time, whichever way the clock was set, or in room. */
 static bool keeping_is_over(const Recorder *recorder, const Trace *trace, size_t n_bytes,
                             size_t max_bytes, uint64_t now_unix_ns) {
-        return recorder->undecided_bytes - n_bytes > max_bytes || now_unix_ns < trace->since_unix_ns ||
-               now_unix_ns - trace->since_unix_ns >= KEEPING_WAIT_NS;
+        uint64_t since = trace->since_unix_ns;
+        uint64_t waited_ns = now_unix_ns > since ? now_unix_ns - since : since - now_unix_ns;
+
+        return recorder->undecided_bytes - n_bytes > max_bytes || waited_ns >= KEEPING_WAIT_NS;
 }
 
 static void keeping_collect(const Recorder *recorder, KeepingRun *run, uint64_t now_unix_ns) {

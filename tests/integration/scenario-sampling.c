@@ -10,6 +10,8 @@
 #include "tests/integration/scenario.h"
 
 #include <check.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -131,6 +133,47 @@ START_TEST(the_ratio_holds_for_every_client) {
         for (size_t i = 0; i < SPANS / 4; i++)
                 ck_assert_uint_ge(backend_span(harness.backend, i)->span->trace_id.data[9], 0xc0);
         raw_client_close(&client);
+        harness_finish(&harness);
+}
+END_TEST
+
+/* Of the configuration, one digit of the ratio becomes another. */
+static void set_ratio(const char *before, const char *after) {
+        char text[4096] = "", *at;
+        FILE *file = fopen(harness.config, "r+e");
+
+        ck_assert_ptr_nonnull(file);
+        ck_assert_uint_gt(fread(text, 1, sizeof text - 1, file), 0);
+        at = strstr(text, before);
+        ck_assert_ptr_nonnull(at);
+        ck_assert_int_eq(fseek(file, at - text, SEEK_SET), 0);
+        ck_assert_int_ge(fputs(after, file), 0);
+        ck_assert_int_eq(fclose(file), 0);
+        ck_assert_int_eq(kill(harness.pid, SIGHUP), 0);
+}
+
+/* Whether it was recorded. */
+static bool say_root_and_flush(void) {
+        bool recorded = catena_span_recording(say_root());
+
+        ck_assert(catena_flush(FLUSH_MS));
+        return recorded;
+}
+
+START_TEST(connected_clients_are_told_of_another_ratio) {
+        harness_open(&harness, &(HarnessOptions){.more = "sampling: { ratio: 1.0 }\n"});
+        people_speak(&harness, "shop");
+        ck_assert(say_root_and_flush());
+        set_ratio("ratio: 1.0", "ratio: 9.0");
+        while (!harness_has_logged(&harness, "SIGHUP: the configuration stays as it was"))
+                ck_assert(say_root_and_flush());
+        set_ratio("ratio: 9.0", "ratio: 0.0");
+        while (say_root_and_flush())
+                ;
+        set_ratio("ratio: 0.0", "ratio: 1.0");
+        while (!say_root_and_flush())
+                ;
+        ck_assert_uint_eq(harness_get(&harness, "listener.connections"), 1);
         harness_finish(&harness);
 }
 END_TEST
@@ -307,6 +350,7 @@ END_TEST
 
 SCENARIO_RUN("scenario-sampling", half_of_the_traces_are_those_at_and_above_the_threshold,
              the_daemons_ratio_is_a_ceiling, the_ratio_holds_for_every_client,
+             connected_clients_are_told_of_another_ratio,
              an_error_keeps_a_trace_that_nobody_sampled,
              a_slow_span_keeps_a_trace_that_nobody_sampled,
              a_crash_before_the_decision_decides_the_same,

@@ -180,14 +180,14 @@ START_TEST(what_cannot_be_made_is_told) {
 }
 END_TEST
 
-START_TEST(hangup_is_passed_over) {
+START_TEST(hangup_reads_sampling_again) {
         pid_t pid = start("listen", "control", "journal");
 
         await_told("READY=1");
         ck_assert_int_eq(kill(pid, SIGHUP), 0);
         ck_assert_int_eq(kill(pid, SIGPIPE), 0);
         stop(pid);
-        assert_logged("SIGHUP: the configuration is read at a restart only");
+        assert_logged("SIGHUP: the section \"sampling\" is in force");
 }
 END_TEST
 
@@ -202,7 +202,7 @@ int main(void) {
         tcase_add_test(tcase, sockets_left_behind_are_replaced);
         tcase_add_test(tcase, second_daemon_refuses_to_start);
         tcase_add_test(tcase, what_cannot_be_made_is_told);
-        tcase_add_test(tcase, hangup_is_passed_over);
+        tcase_add_test(tcase, hangup_reads_sampling_again);
         suite_add_tcase(suite, tcase);
         return unit_run(suite);
 }

@@ -211,6 +211,20 @@ START_TEST(nobody_waits_longer_than_ten_seconds) {
 }
 END_TEST
 
+START_TEST(a_clock_that_is_set_back_makes_nobody_wait_longer) {
+        script_span_start(&script, 0, 1, "root");
+        say_span(2, false);
+        take();
+        script.now -= SECOND; /* as when it is corrected */
+        decide();
+        ck_assert_uint_eq(view().n_spans_undecided, 1);
+        script.now -= 3600 * SECOND;
+        decide();
+        is_decided(0, 1, 1);
+        script.now += 3601 * SECOND;
+}
+END_TEST
+
 START_TEST(no_more_than_a_quarter_of_the_journal_waits) {
         static char filler[64 * 1024];
         size_t quarter = view().journal.max_bytes / 4, n = quarter / sizeof filler;
@@ -378,6 +392,7 @@ int main(void) {
         tcase_add_test(tcase, a_process_that_dies_keeps_its_trace);
         tcase_add_test(tcase, a_process_that_says_bye_and_is_dropped_leaves_nothing);
         tcase_add_test(tcase, nobody_waits_longer_than_ten_seconds);
+        tcase_add_test(tcase, a_clock_that_is_set_back_makes_nobody_wait_longer);
         tcase_add_test(tcase, no_more_than_a_quarter_of_the_journal_waits);
         tcase_add_test(tcase, a_trace_below_the_threshold_is_dropped);
         tcase_add_test(tcase, without_sampling_all_is_kept);
