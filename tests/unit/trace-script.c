@@ -312,6 +312,13 @@ static size_t script_decode_traces(Script *script, const Buffer *body) {
         return n;
 }
 
+static size_t script_keep_logs(Script *script,
+                               const Opentelemetry__Proto__Logs__V1__ScopeLogs *scope) {
+        for (size_t i = 0; i < scope->n_log_records; i++)
+                script->n_log_attributes_dropped += scope->log_records[i]->dropped_attributes_count;
+        return scope->n_log_records;
+}
+
 static size_t script_decode_logs(Script *script, const Buffer *body) {
         OtlpLogsRequest *request;
         size_t n = 0;
@@ -321,7 +328,7 @@ static size_t script_decode_logs(Script *script, const Buffer *body) {
         ck_assert_ptr_nonnull(request);
         for (size_t i = 0; i < request->n_resource_logs; i++)
                 for (size_t j = 0; j < request->resource_logs[i]->n_scope_logs; j++)
-                        n += request->resource_logs[i]->scope_logs[j]->n_log_records;
+                        n += script_keep_logs(script, request->resource_logs[i]->scope_logs[j]);
         opentelemetry__proto__collector__logs__v1__export_logs_service_request__free_unpacked(
                 request, NULL);
         script->n_logs += n;

@@ -35,6 +35,7 @@ typedef struct Script {
         char **spans;   /* exported: "ID: span as text", in the order of export */
         size_t n_spans;
         size_t n_logs;
+        size_t n_log_attributes_dropped; /* as they say */
 } Script;
 
 void script_init(Script *script);
