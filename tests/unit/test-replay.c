@@ -525,7 +525,7 @@ START_TEST(a_hard_life_with_breaks_loses_nothing) {
         Life life;
 
         memset(filler, 'f', sizeof filler - 1);
-        life_live(&life, (unsigned)_i, true, (unsigned)_i, 7);
+        life_live(&life, (unsigned)_i + 1, true, (unsigned)_i, 7); /* not all are hard enough */
         life_check_end(&life);
         view = life_view(&life);
         if (_i <= SEEDS)
