@@ -21,6 +21,7 @@ enum {
         USUAL_CLIENTS = 200,
         AT_ONCE = 5,
         SPANS_BEFORE_DEATH = 200, /* at most; how many is random */
+        SPANS_OF_A_LIFE = 400,    /* where the killer is late, so that the journal holds them all */
         CHILD_EVERY = 4,          /* clients have one */
         CHILD_SPANS = 20,
         FLUSH_EVERY = 50, /* so that no socket and no arena is ever full */
@@ -31,7 +32,7 @@ enum {
 /* What a client has said, as it goes: in memory that outlives it. */
 typedef struct Diary {
         _Atomic uint64_t n_started, n_ended, n_dropped;
-        _Atomic bool has_child, child_done;
+        _Atomic bool has_child, child_done, child_lost;
 } Diary;
 
 static Harness harness;
@@ -58,7 +59,8 @@ static void live_on(catena_context *inherited, Diary *diary) {
         for (unsigned i = 0; i < CHILD_SPANS; i++)
                 catena_span_end(catena_span_start(context, "child's", CATENA_KIND_INTERNAL));
         catena_context_free(context);
-        diary->child_done = catena_stop(FLUSH_MS);
+        diary->child_lost = !catena_stop(FLUSH_MS);
+        diary->child_done = true;
         _exit(0);
 }
 
@@ -77,7 +79,7 @@ static void live(void *user) {
                         live_on(context, diary);
                 diary->has_child = true;
         }
-        for (unsigned i = 0;; i++) {
+        for (unsigned i = 0; i < SPANS_OF_A_LIFE; i++) {
                 catena_span_end(open[i % 3]);
                 note(diary);
                 open[i % 3] = catena_span_start(context, "mortal's", CATENA_KIND_INTERNAL);
@@ -89,6 +91,8 @@ static void live(void *user) {
                         poll(NULL, 0, PAUSE_MS);
                 }
         }
+        for (;;)
+                pause();
 }
 
 static void kill_some(unsigned first) {
@@ -125,6 +129,7 @@ START_TEST(clients_killed_at_any_point) {
         for (unsigned i = 0; i < n_clients; i++) {
                 while (diaries[i].has_child && !diaries[i].child_done)
                         poll(NULL, 0, 1);
+                ck_assert(!diaries[i].child_lost);
                 n_of_children += diaries[i].has_child ? CHILD_SPANS : 0;
                 n_started += diaries[i].n_started;
                 n_open += diaries[i].n_started - diaries[i].n_ended;
@@ -143,6 +148,7 @@ START_TEST(clients_killed_at_any_point) {
                (uintmax_t)n_errors);
         /* Death may come between saying something and noting it: one start, one end a client. */
         ck_assert_uint_eq(n_dropped, 0);
+        ck_assert_uint_eq(harness_get(&harness, "counters.refused_spans"), 0);
         ck_assert_uint_ge(n_exported, n_started + n_of_children);
         ck_assert_uint_le(n_exported, n_started + n_of_children + n_clients);
         ck_assert_uint_ge(n_errors + n_clients, n_open);
