@@ -59,11 +59,9 @@ static inline void writer_publish(Writer *writer, uint32_t chunk, size_t size) {
                               memory_order_release);
 }
 
-/* Whether the doorbell is to be rung. Its fence stands in for membarrier's. */
+/* Whether the doorbell is to be rung. The exchange fences, where others rely on membarrier. */
 static inline bool writer_must_wake(Writer *writer) {
-        atomic_thread_fence(memory_order_seq_cst);
-        return atomic_load(&writer->header->waiting) &&
-               atomic_exchange(&writer->header->waiting, 0);
+        return atomic_exchange(&writer->header->waiting, 0);
 }
 
 static inline bool writer_put(Writer *writer, uint32_t hint, const void *data, size_t size) {
