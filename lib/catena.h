@@ -249,7 +249,8 @@ CATENA_API double catena_context_elapsed_ms(catena_context *context);
 /*
  * What a context carries, in four lists of keys and values:
  *
- *   tags      are attributes of its spans, as they are when a span ends, and go to the daemon
+ *   tags      go to the daemon, which puts them on the context's spans, those that end from then on
+ *             and those that it has not exported yet
  *   metadata  stays in the process: what the work is about
  *   state     stays in the process: how far it has come
  *   baggage   (W3C) goes wherever the context is injected; keys are tokens of HTTP

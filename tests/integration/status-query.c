@@ -77,7 +77,7 @@ StatusQuery *status_query_free(StatusQuery *query) {
         return NULL;
 }
 
-bool status_query_number(const StatusQuery *query, const char *path, uint64_t *np) {
+static const json_t *status_query_at(const StatusQuery *query, const char *path) {
         const json_t *value = query->json;
         char name[64];
 
@@ -89,6 +89,16 @@ bool status_query_number(const StatusQuery *query, const char *path, uint64_t *n
                                              : json_object_get(value, name);
                 path += size + (path[size] == '.');
         }
+        return value;
+}
+
+const char *status_query_text(const StatusQuery *query, const char *path) {
+        return json_string_value(status_query_at(query, path));
+}
+
+bool status_query_number(const StatusQuery *query, const char *path, uint64_t *np) {
+        const json_t *value = status_query_at(query, path);
+
         if (json_is_string(value))
                 *np = strtoull(json_string_value(value), NULL, 10);
         else if (json_is_integer(value))

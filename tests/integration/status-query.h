@@ -18,3 +18,5 @@ StatusQuery *status_query_free(StatusQuery *query);
 
 /* False where there is no such number: "conservation.traces.exporters.0.delivered". */
 bool status_query_number(const StatusQuery *query, const char *path, uint64_t *np);
+/* NULL where there is no such text; lives as long as the query. */
+const char *status_query_text(const StatusQuery *query, const char *path);
