@@ -27,7 +27,10 @@ static int outcome(pid_t pid) {
         return status;
 }
 
+/* Whoever runs this may ignore some, as nohup does; children would inherit that. */
 static void guarded(void) {
+        signal(SIGINT, SIG_DFL);
+        signal(SIGHUP, SIG_DFL);
         child_guard_init(&guard);
 }
 
