@@ -158,8 +158,12 @@ static inline size_t fake_daemon_parse(FakeDaemon *daemon, unsigned connection, 
         if (r == RECORD_E_PARTIAL)
                 return 0;
         ck_assert_int_eq(r, 0);
-        daemon->records = realloc(daemon->records, (daemon->n_records + 1) * sizeof *record);
-        ck_assert_ptr_nonnull(daemon->records);
+        if (!(daemon->n_records & (daemon->n_records - 1))) { /* there is room up to here */
+                size_t n = daemon->n_records ? 2 * daemon->n_records : 1;
+
+                daemon->records = realloc(daemon->records, n * sizeof *record);
+                ck_assert_ptr_nonnull(daemon->records);
+        }
         record = &daemon->records[daemon->n_records++];
         *record = (FakeRecord){
                 .header = header,
