@@ -28,6 +28,7 @@ typedef struct Script {
         const char *exporters[4];
         size_t n_exporters;
         bool refuses_some;   /* every exporter, of every batch */
+        bool any_times;      /* clients say what they like: a span may end before it starts */
         uint16_t span_flags; /* of every fragment: RECORD_DETACHED or 0 */
         bool overflows;      /* sessions are begun by the overflow user */
         uint64_t now;
