@@ -20,8 +20,6 @@ enum {
         SCOPE_OBJECTS = 2,
 };
 
-enum { BATCH_AHEAD = 4 }; /* objects that are fetched before it is their turn */
-
 /* A tag of one byte and the longest length, for each message that an object may stand in. */
 enum { BATCH_FRAME_MAX = 4 * 6 };
 
@@ -143,8 +141,8 @@ static int batch_collect(BatchEncoder *encoder, const Batch *batch, BatchCursor 
                 BatchItem *item = &encoder->items[encoder->n_items];
                 Object *object = batch->objects[cursor->next];
 
-                if (cursor->next + BATCH_AHEAD < batch->n_objects)
-                        object_prefetch(batch->objects[cursor->next + BATCH_AHEAD]);
+                if (cursor->next + OBJECT_AHEAD < batch->n_objects)
+                        object_prefetch(batch->objects[cursor->next + OBJECT_AHEAD]);
                 *item = (BatchItem){.object = object, .order = encoder->n_items};
                 r = batch_item_size(encoder, item);
                 if (r)

@@ -4,6 +4,7 @@
 
 #include "daemon/base/error.h"
 #include "daemon/trace/chain-store.h"
+#include "proto/otlp.h"
 #include "proto/utf8.h"
 
 #include <errno.h>
@@ -11,11 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-        CHAINS_STATUS_SEEN = 1 << 15, /* the number of Span.status */
-        CHAINS_STATUS_OK = 1,
-        CHAINS_STATUS_ERROR = 2,
-};
+enum { CHAINS_STATUS_SEEN = 1 << OTLP_SPAN_STATUS };
 
 static bool chains_context_is_open(const ChainContext *context) {
         return !context->end_unix_ns && context->n_handles;
@@ -259,13 +256,13 @@ static int chains_set_exception(ChainSpan *span, const ValidateSummary *summary)
 
 /* As in OTLP: Ok is final, Error beats Unset, a message only with Error. */
 static int chains_set_status(ChainSpan *span, const ValidateSummary *summary) {
-        bool was_error = span->status_code == CHAINS_STATUS_ERROR;
+        bool was_error = span->status_code == OTLP_CODE_ERROR;
 
         if (!(summary->seen & CHAINS_STATUS_SEEN) || !summary->status_code ||
-            span->status_code == CHAINS_STATUS_OK)
+            span->status_code == OTLP_CODE_OK)
                 return 0;
         span->status_code = summary->status_code;
-        if (span->status_code == CHAINS_STATUS_ERROR) {
+        if (span->status_code == OTLP_CODE_ERROR) {
                 span->chain->n_errors += !was_error;
                 return error_trace(chain_store_set_text(span->chain, &span->status_message,
                                                         summary->status_message));
@@ -319,11 +316,12 @@ int chains_span_start(Chains *chains, ChainSpan **handle, ChainContext *context,
 
         if (!chains)
                 return 0;
-        if (!context && chains_thin_out(chains, CHAIN_STORE_BY_OWN_TRACE, summary->trace_id,
-                                        ID_TRACE_SIZE))
-                return 0;
-        if (!context)
+        if (!context) {
+                if (chains_thin_out(chains, CHAIN_STORE_BY_OWN_TRACE, summary->trace_id,
+                                    ID_TRACE_SIZE))
+                        return 0;
                 chain = chain_store_find_trace(chains, summary->trace_id);
+        }
         if (!chain_store_make_room(chains, chain))
                 return 0;
         if (!chain)
@@ -368,9 +366,9 @@ void chains_span_end(Chains *chains, ChainSpan **handle, uint64_t end_unix_ns,
         span->end_unix_ns = end_unix_ns;
         span->end_reason = end_reason;
         if (end_reason && !strcmp(end_reason, "process exited") &&
-            span->status_code != CHAINS_STATUS_ERROR) {
+            span->status_code != OTLP_CODE_ERROR) {
                 /* What the daemon says of a dead process stands, even over Ok. */
-                span->status_code = CHAINS_STATUS_ERROR;
+                span->status_code = OTLP_CODE_ERROR;
                 span->chain->n_errors++;
         }
         chains_saw(span->chain, end_unix_ns);

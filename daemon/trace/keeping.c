@@ -2,6 +2,7 @@
 
 #include "daemon/base/error.h"
 #include "daemon/trace/recorder-internal.h"
+#include "proto/otlp.h"
 #include "proto/pb.h"
 #include "proto/sampling.h"
 #include "proto/w3c.h"
@@ -19,11 +20,7 @@
  * the KEEPs as they were, so it needs no configuration to stand where the daemon stood.
  */
 
-enum {
-        KEEPING_TRACES_MAX = 1024, /* in one KEEP */
-        KEEPING_SPAN_FLAGS = 16,   /* in Span */
-        KEEPING_STATUS_ERROR = 2,
-};
+enum { KEEPING_TRACES_MAX = 1024 }; /* in one KEEP */
 
 static const uint64_t KEEPING_WAIT_NS = UINT64_C(10) * 1000 * 1000 * 1000;
 
@@ -36,7 +33,7 @@ static uint32_t keeping_flags(const RecorderRecord *record) {
         PbField field;
 
         while (pb_next(&reader, &field))
-                if (field.number == KEEPING_SPAN_FLAGS)
+                if (field.number == OTLP_SPAN_FLAGS)
                         flags = (uint32_t)field.value;
         return flags;
 }
@@ -102,7 +99,7 @@ static void keeping_settle(Recorder *recorder, Trace *trace) {
 static bool keeping_matters(const Recorder *recorder, const Span *span) {
         const RecorderSampling *sampling = &recorder->options.sampling;
 
-        if (sampling->keep_errors && span->status_code == KEEPING_STATUS_ERROR)
+        if (sampling->keep_errors && span->status_code == OTLP_CODE_ERROR)
                 return true;
         return sampling->keep_slower_than_ns && span->end_unix_ns > span->start_unix_ns &&
                span->end_unix_ns - span->start_unix_ns >= sampling->keep_slower_than_ns;

@@ -56,7 +56,9 @@ struct Object {
         List link; /* of a span: session.open */
 };
 
-/* Has the processor fetch what a walk over a list will look at next. */
+enum { OBJECT_AHEAD = 4 }; /* objects that a walk has fetched before it is their turn */
+
+/* Has the processor fetch what a walk will look at soon. */
 static inline void object_prefetch(const Object *object) {
         __builtin_prefetch(object);
         __builtin_prefetch((const char *)object + 64);

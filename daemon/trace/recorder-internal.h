@@ -34,7 +34,7 @@ enum {
         RECORDER_CONTEXT_MAX = 32 * 1024,
         RECORDER_REST_MIN = 64 * 1024, /* of a segment, worth a block of its own */
         RECORDER_SPANS_KEPT = 4096,    /* to be used again: 1 MiB */
-        RECORDER_AHEAD = 4, /* records, objects that are fetched before it is their turn */
+        RECORDER_AHEAD = 4, /* records that are looked at before it is their turn */
         RECORDER_STATE_MAX = RECORD_SIZE_MAX - RECORD_HEADER_SIZE,
         RECORDER_OVERFLOW_UID = 65534, /* whoever has no uid here: they are not one user */
 };

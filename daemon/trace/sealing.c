@@ -79,10 +79,10 @@ void recorder_drop_batch(Recorder *recorder, Batch *batch) {
                 Object *object = batch->objects[i];
                 Session *session = object->session;
 
-                if (i + 2 * RECORDER_AHEAD < batch->n_objects)
-                        object_prefetch(batch->objects[i + 2 * RECORDER_AHEAD]);
-                if (i + RECORDER_AHEAD < batch->n_objects && batch->signal == BATCH_TRACES)
-                        span_prefetch_slot(span_of(batch->objects[i + RECORDER_AHEAD]));
+                if (i + 2 * OBJECT_AHEAD < batch->n_objects)
+                        object_prefetch(batch->objects[i + 2 * OBJECT_AHEAD]);
+                if (i + OBJECT_AHEAD < batch->n_objects && batch->signal == BATCH_TRACES)
+                        span_prefetch_slot(span_of(batch->objects[i + OBJECT_AHEAD]));
                 if (batch->signal == BATCH_TRACES)
                         span_free(span_of(object));
                 else
