@@ -39,6 +39,8 @@ typedef struct Daemon {
         uv_prepare_t turn; /* once a turn, before the loop sleeps */
         uv_timer_t wake;   /* when a batch is due, or there may be room again */
         uint64_t wake_unix_ns;
+        uv_timer_t rest; /* runs from when all is delivered */
+        bool rested;     /* since then */
         uv_timer_t deadline;
         uv_signal_t signals[DAEMON_SIGNALS_N];
 

@@ -7,6 +7,7 @@
 #include "daemon/daemon-internal.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 enum {
         DAEMON_RETRY_MS = 100, /* while the journal has no room for somebody */
         DAEMON_EXPIRY_LOOK_MS = 60 * 1000,
+        DAEMON_REST_MS = 1000,
 };
 
 uint64_t daemon_now_unix_ns(void) {
@@ -84,6 +86,7 @@ static void daemon_leave(Daemon *daemon) {
         uv_prepare_stop(&daemon->turn);
         uv_timer_stop(&daemon->deadline);
         uv_timer_stop(&daemon->wake);
+        uv_timer_stop(&daemon->rest);
         daemon_close_next(daemon);
 }
 
@@ -172,14 +175,23 @@ static void daemon_set_wake(Daemon *daemon, uint64_t now_unix_ns, bool retry) {
         uv_timer_start(&daemon->wake, daemon_on_wake, (delay_ns + CONFIG_MS - 1) / CONFIG_MS, 0);
 }
 
-static bool daemon_is_drained(Daemon *daemon) {
-        RecorderView view;
-        size_t n = 0;
+/* What a burst left behind, of which the allocator keeps most, goes back to the system. */
+static void daemon_on_rest(uv_timer_t *timer) {
+        Daemon *daemon = timer->data;
 
-        recorder_view(daemon->recorder, &view);
-        for (unsigned kind = 0; kind < _BATCH_SIGNALS_N; kind++)
-                n += view.n_sealed[kind] + view.n_unsealed[kind];
-        return !n;
+        recorder_rest(daemon->recorder);
+        malloc_trim(0);
+        daemon->rested = true;
+}
+
+/* Rests once, when all was delivered and nothing came for a while. */
+static void daemon_set_rest(Daemon *daemon) {
+        if (!recorder_is_drained(daemon->recorder)) {
+                daemon->rested = false;
+                uv_timer_stop(&daemon->rest);
+        } else if (!daemon->rested && !uv_is_active((uv_handle_t *)&daemon->rest)) {
+                uv_timer_start(&daemon->rest, daemon_on_rest, DAEMON_REST_MS, 0);
+        }
 }
 
 /* The last metrics go when all else has gone, so that they tell of it. */
@@ -215,7 +227,8 @@ static void daemon_on_turn(uv_prepare_t *handle) {
         if (daemon->failure)
                 return;
         daemon_set_wake(daemon, now_unix_ns, retry || r == RECORDER_E_FULL);
-        if (daemon->state == DAEMON_DRAINING && daemon_is_drained(daemon) &&
+        daemon_set_rest(daemon);
+        if (daemon->state == DAEMON_DRAINING && recorder_is_drained(daemon->recorder) &&
             daemon_has_measured(daemon))
                 daemon_leave(daemon);
 }
@@ -228,8 +241,9 @@ static int daemon_open_loop(Daemon *daemon) {
 
         uv_prepare_init(&daemon->loop, &daemon->turn);
         uv_timer_init(&daemon->loop, &daemon->wake);
+        uv_timer_init(&daemon->loop, &daemon->rest);
         uv_timer_init(&daemon->loop, &daemon->deadline);
-        daemon->turn.data = daemon->wake.data = daemon->deadline.data = daemon;
+        daemon->turn.data = daemon->wake.data = daemon->rest.data = daemon->deadline.data = daemon;
         for (size_t i = 0; i < DAEMON_SIGNALS_N; i++) {
                 r = uv_signal_init(&daemon->loop, &daemon->signals[i]);
                 if (r)

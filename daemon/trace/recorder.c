@@ -85,6 +85,12 @@ Recorder *recorder_free(Recorder *recorder) {
         return NULL;
 }
 
+void recorder_rest(Recorder *recorder) {
+        pool_empty(&recorder->span_pool);
+        object_pieces_deinit(&recorder->pieces);
+        buffer_deinit(&recorder->scratch);
+}
+
 /* ---- exporters ---- */
 
 /* What it still owes is dropped. */
@@ -528,6 +534,13 @@ int recorder_reclaim(Recorder *recorder, uint64_t now_unix_ns) {
 }
 
 /* ---- looking in ---- */
+
+bool recorder_is_drained(const Recorder *recorder) {
+        for (unsigned kind = 0; kind < _BATCH_SIGNALS_N; kind++)
+                if (recorder->signals[kind].open->n_objects || recorder->signals[kind].n_sealed)
+                        return false;
+        return true;
+}
 
 void recorder_view(Recorder *recorder, RecorderView *view) {
         *view = (RecorderView){

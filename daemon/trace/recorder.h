@@ -192,10 +192,15 @@ Batch *recorder_next_batch(const Recorder *recorder, unsigned exporter, BatchSig
 int recorder_done(Recorder *recorder, Batch **batchp, unsigned exporter,
                   const BatchOutcome *outcome, uint64_t now_unix_ns);
 
+/* Whether all that was closed has been answered for. */
+bool recorder_is_drained(const Recorder *recorder);
+
 /* ---- the journal's room ---- */
 
 /* Frees and compacts what it can; called once a turn of the loop. */
 int recorder_reclaim(Recorder *recorder, uint64_t now_unix_ns);
+/* Gives back the memory that it keeps to be used again. */
+void recorder_rest(Recorder *recorder);
 
 /* ---- watching ---- */
 

@@ -10,10 +10,12 @@
 #include <check.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
         FLUSH_MS = 30000,
+        PAUSE_US = 10000,
         EXIT_FAILED = 1,
         EXIT_CONFIGURATION = 78,
 };
@@ -163,6 +165,46 @@ START_TEST(sigterm_without_a_collector_keeps_all) {
 }
 END_TEST
 
+/* ---- what a burst took ---- */
+
+static unsigned long daemon_anonymous_kb(void) {
+        char path[64], line[256];
+        unsigned long n = 0;
+        FILE *status;
+
+        snprintf(path, sizeof path, "/proc/%d/status", (int)harness.pid);
+        status = fopen(path, "re");
+        ck_assert_ptr_nonnull(status);
+        while (fgets(line, sizeof line, status))
+                sscanf(line, "RssAnon: %lu", &n);
+        fclose(status);
+        ck_assert_uint_gt(n, 0);
+        return n;
+}
+
+START_TEST(memory_of_a_burst_is_given_back) {
+        enum { SPANS = 30000, BURST_MIN_KB = 8 * 1024 };
+        unsigned long before_kb, left_max_kb;
+        time_t until;
+
+        harness_open(&harness, &(HarnessOptions){.refuses = true});
+        before_kb = daemon_anonymous_kb();
+        say_whole(SPANS);
+        harness_await(&harness, "counters.spans_closed", SPANS);
+        left_max_kb = daemon_anonymous_kb() / 2; /* the view of recent chains stays */
+        ck_assert_uint_gt(2 * left_max_kb, before_kb + BURST_MIN_KB);
+        backend_listen(harness.backend);
+        harness_await(&harness, EXPORTER "delivered", SPANS);
+        until = time(NULL) + HARNESS_PATIENCE_S;
+        while (daemon_anonymous_kb() > left_max_kb && time(NULL) < until)
+                usleep(PAUSE_US);
+#ifndef __SANITIZE_ADDRESS__ /* which keeps what was freed, to see who still uses it */
+        ck_assert_uint_le(daemon_anonymous_kb(), left_max_kb);
+#endif
+        harness_finish(&harness);
+}
+END_TEST
+
 /* ---- starting ---- */
 
 START_TEST(second_daemon_refuses) {
@@ -233,5 +275,5 @@ END_TEST
 
 SCENARIO_RUN("daemon", daemon_killed_and_restarted, client_library_goes_on_after_a_restart,
              client_dies_while_the_daemon_is_away, sigterm_flushes,
-             sigterm_without_a_collector_keeps_all, second_daemon_refuses,
-             stale_sockets_are_replaced, bad_yaml_exits_78)
+             sigterm_without_a_collector_keeps_all, memory_of_a_burst_is_given_back,
+             second_daemon_refuses, stale_sockets_are_replaced, bad_yaml_exits_78)

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { SIZE = 40, MIN = 3 };
+enum { SIZE = 40, MIN = 100, N = 10000 };
 
 START_TEST(what_is_given_back_is_taken_again) {
         void *one, *two;
@@ -29,25 +29,56 @@ START_TEST(what_is_given_back_is_taken_again) {
 }
 END_TEST
 
+/* Of several slabs: each object its own, and filled by its owner alone. */
+static void fill(Pool *pool, uint8_t *objects[N]) {
+        for (unsigned i = 0; i < N; i++)
+                objects[i] = memset(pool_take(pool), (int)(i % 251), SIZE);
+        for (unsigned i = 0; i < N; i++)
+                for (unsigned k = 0; k < SIZE; k++)
+                        ck_assert_uint_eq(objects[i][k], i % 251);
+}
+
 START_TEST(keeps_as_many_as_are_taken_or_its_least) {
-        void *objects[10 * MIN];
+        uint8_t *objects[N];
         Pool pool;
 
         pool_init(&pool, SIZE, MIN);
         for (unsigned round = 0; round < 3; round++) {
-                for (unsigned i = 0; i < 10 * MIN; i++)
-                        objects[i] = memset(pool_take(&pool), (int)i, SIZE);
-                ck_assert_uint_eq(pool.n_taken, 10 * MIN);
-                for (unsigned i = 0; i < 10 * MIN; i++) {
-                        size_t n_left = 10 * MIN - i - 1;
+                fill(&pool, objects);
+                ck_assert_uint_eq(pool.n_taken, N);
+                for (unsigned i = 0; i < N; i++) {
+                        size_t n_left = N - i - 1;
 
                         pool_give(&pool, objects[i]);
-                        ck_assert_uint_le(pool.n_kept, n_left > MIN ? n_left : MIN);
+                        ck_assert_uint_le(pool.n_kept,
+                                          (n_left > MIN ? n_left : MIN) + 2 * pool.n_per_slab);
                 }
                 ck_assert_uint_eq(pool.n_taken, 0);
         }
         pool_deinit(&pool);
         ck_assert_uint_eq(pool.n_kept, 0);
+}
+END_TEST
+
+START_TEST(empties_what_holds_no_object_that_is_taken) {
+        uint8_t *objects[N];
+        Pool pool;
+
+        pool_init(&pool, SIZE, N);
+        fill(&pool, objects);
+        for (unsigned i = 1; i < N; i++)
+                pool_give(&pool, objects[i]);
+        pool_empty(&pool);
+        ck_assert_uint_lt(pool.n_kept, pool.n_per_slab + 1);
+        for (unsigned k = 0; k < SIZE; k++)
+                ck_assert_uint_eq(objects[0][k], 0);
+        pool_give(&pool, objects[0]);
+        pool_empty(&pool);
+        ck_assert_uint_eq(pool.n_kept, 0);
+        fill(&pool, objects); /* it goes on */
+        for (unsigned i = 0; i < N; i++)
+                pool_give(&pool, objects[N - 1 - i]);
+        pool_deinit(&pool);
 }
 END_TEST
 
@@ -57,6 +88,7 @@ int main(void) {
 
         tcase_add_test(tcase, what_is_given_back_is_taken_again);
         tcase_add_test(tcase, keeps_as_many_as_are_taken_or_its_least);
+        tcase_add_test(tcase, empties_what_holds_no_object_that_is_taken);
         suite_add_tcase(suite, tcase);
         return unit_run(suite);
 }
