@@ -8,7 +8,7 @@
 
 enum {
         POOL_SLAB_SIZE = 64 * 1024, /* and its alignment: so an object finds its slab */
-        POOL_LINE = 64,             /* of the processor's cache: no object has one more than need be */
+        POOL_LINE = 64,             /* of the cache: no object touches one more than it must */
 };
 
 typedef struct PoolItem PoolItem;
