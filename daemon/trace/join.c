@@ -104,6 +104,8 @@ int join_copy(Buffer *out, const JoinPiece *pieces, size_t n_pieces) {
 
 /* ---- the rebuild ---- */
 
+enum { JOIN_FEW = 64 }; /* attributes: so many need no memory but the stack */
+
 typedef struct JoinStatus {
         uint64_t code;
         PbField message; /* size 0: none */
@@ -113,6 +115,7 @@ typedef struct Join {
         Buffer *out;
         JoinReport *report;
         const JoinLimits *limits;
+        bool verbatim;       /* nothing in the pieces is unknown or over a limit */
         OtlpMessage message; /* OTLP_SPAN or OTLP_LOG */
         const JoinPiece *pieces;
         size_t n_pieces;
@@ -227,6 +230,8 @@ static int join_write_nested(Join *join, const PbField *field, OtlpMessage messa
         PbField inner;
         int r;
 
+        if (join->verbatim)
+                return error_trace(join_put(join->out, field));
         while (pb_next(&reader, &inner)) {
                 if (limited && join_counts_dropped(message, inner.number)) {
                         count_number = inner.number;
@@ -412,24 +417,54 @@ static size_t join_count_attributes(const Join *join) {
         return n;
 }
 
-static int join_rebuild(Join *join) {
-        size_t n = join_count_attributes(join);
+static int join_rebuild_with(Join *join) {
         int r = 0;
 
-        join->attributes.n_slots = 2;
-        while (join->attributes.n_slots < 2 * n)
-                join->attributes.n_slots *= 2;
-        join->attributes.all = calloc(n + 1, sizeof *join->attributes.all);
-        join->attributes.slots = calloc(join->attributes.n_slots, sizeof *join->attributes.slots);
-        if (!join->attributes.all || !join->attributes.slots)
-                r = error_origin(-ENOMEM);
-        if (!r)
-                join_collect(join);
+        join_collect(join);
         for (uint32_t number = 1; !r && number <= OTLP_NUMBER_MAX; number++)
                 r = join_write(join, number);
-        free(join->attributes.all);
-        free(join->attributes.slots);
         return error_trace(r);
+}
+
+static int join_rebuild_few(Join *join) {
+        JoinAttribute all[JOIN_FEW];
+        uint32_t slots[2 * JOIN_FEW] = {0};
+
+        join->attributes = (JoinAttributes){.all = all, .slots = slots, .n_slots = 2 * JOIN_FEW};
+        return error_trace(join_rebuild_with(join));
+}
+
+static int join_rebuild_many(Join *join, size_t n) {
+        JoinAttributes *attributes = &join->attributes;
+        int r = 0;
+
+        attributes->n_slots = 2;
+        while (attributes->n_slots < 2 * n)
+                attributes->n_slots *= 2;
+        attributes->all = calloc(n, sizeof *attributes->all);
+        attributes->slots = calloc(attributes->n_slots, sizeof *attributes->slots);
+        if (!attributes->all || !attributes->slots)
+                r = error_origin(-ENOMEM);
+        if (!r)
+                r = join_rebuild_with(join);
+        free(attributes->all);
+        free(attributes->slots);
+        return error_trace(r);
+}
+
+static int join_rebuild(Join *join, const JoinLimits *limits) {
+        static const JoinLimits none = {
+                .attributes = UINT32_MAX,
+                .events = UINT32_MAX,
+                .links = UINT32_MAX,
+                .value_length = UINT32_MAX,
+        };
+        size_t n = join_count_attributes(join);
+
+        *join->report = (JoinReport){0};
+        join->verbatim = !limits;
+        join->limits = limits ? limits : &none;
+        return n <= JOIN_FEW ? join_rebuild_few(join) : join_rebuild_many(join, n);
 }
 
 int join_rebuild_span(Buffer *out, JoinReport *report, const JoinPiece *pieces, size_t n_pieces,
@@ -437,31 +472,28 @@ int join_rebuild_span(Buffer *out, JoinReport *report, const JoinPiece *pieces, 
         Join join = {
                 .out = out,
                 .report = report,
-                .limits = limits,
                 .message = OTLP_SPAN,
                 .pieces = pieces,
                 .n_pieces = n_pieces,
         };
 
-        *report = (JoinReport){0};
-        return join_rebuild(&join);
+        return join_rebuild(&join, limits);
 }
 
 int join_rebuild_log(Buffer *out, JoinReport *report, const JoinPiece *piece,
                      const JoinLimits *limits) {
-        const JoinLimits of_log = {
-                .attributes = limits->log_attributes,
-                .value_length = limits->log_value_length,
-        };
+        JoinLimits of_log = {0};
         Join join = {
                 .out = out,
                 .report = report,
-                .limits = &of_log,
                 .message = OTLP_LOG,
                 .pieces = piece,
                 .n_pieces = 1,
         };
 
-        *report = (JoinReport){0};
-        return join_rebuild(&join);
+        if (limits) {
+                of_log.attributes = limits->log_attributes;
+                of_log.value_length = limits->log_value_length;
+        }
+        return join_rebuild(&join, limits ? &of_log : NULL);
 }

@@ -65,7 +65,8 @@ int join_copy(Buffer *out, const JoinPiece *pieces, size_t n_pieces);
  * Appends one Span message in which each singular field and each attribute key stands once.
  * Attributes keep the place where their key first stood. Status: Ok is final, Error beats Unset, a
  * message only with Error; a piece that closes overrides that. Key order, events and links stay as
- * they came. Beyond a limit the first ones stay, and dropped_*_count grows by the rest.
+ * they came. Beyond a limit the first ones stay, and dropped_*_count grows by the rest. Without
+ * limits (NULL) nothing in the pieces is over one, nor unknown: their nested messages are copied.
  */
 int join_rebuild_span(Buffer *out, JoinReport *report, const JoinPiece *pieces, size_t n_pieces,
                       const JoinLimits *limits);

@@ -130,7 +130,7 @@ int object_pieces_in_context(const Object *object, ObjectPieces *pieces) {
 }
 
 int object_join(const Object *object, const ObjectPieces *pieces, Buffer *out, JoinReport *report) {
-        const JoinLimits *limits = &object->session->limits;
+        const JoinLimits *limits = object->trim ? &object->session->limits : NULL;
         int r;
 
         if (!object->rebuild)

@@ -47,6 +47,7 @@ bool fragments_touch(const Fragments *fragments, JournalPosition first, JournalP
 struct Object {
         BatchSignal signal;
         bool rebuild; /* its pieces conflict: they cannot be joined by copying */
+        bool trim;    /* something in them is unknown, or over a limit: they are rebuilt */
         uint32_t scope;
         Session *session;
         Context *context;         /* or NULL */

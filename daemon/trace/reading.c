@@ -71,7 +71,8 @@ int recorder_close_span(Recorder *recorder, Span *span, uint64_t end_unix_ns,
                 r = span_settle(span, &recorder->pieces);
         if (r)
                 return error_trace(r);
-        if (object->rebuild) {
+        recorder->counters.spans_rebuilt += object->rebuild;
+        if (object->trim) {
                 /* It will be rebuilt when it is sent; here, to count what that drops. */
                 recorder->scratch.size = 0;
                 r = object_pieces_in_context(object, &recorder->pieces);
@@ -79,7 +80,6 @@ int recorder_close_span(Recorder *recorder, Span *span, uint64_t end_unix_ns,
                         r = object_join(object, &recorder->pieces, &recorder->scratch, &report);
                 if (r)
                         return error_trace(r);
-                recorder->counters.spans_rebuilt++;
                 recorder->counters.unknown_fields += report.n_unknown_fields;
                 recorder->counters.over_limit += report.n_dropped;
         }
@@ -294,9 +294,10 @@ int recorder_log_new(Recorder *recorder, Session *session, Object **logp,
         log->session = session;
         log->scope = record->header.scope;
         log->identity = record->position;
-        log->rebuild = summary->repeated_key || summary->repeated_field || summary->unknown ||
-                       summary->n_attributes > session->limits.log_attributes ||
-                       summary->longest_value_bytes > session->limits.log_value_length;
+        log->trim = summary->unknown ||
+                    summary->n_attributes > session->limits.log_attributes ||
+                    summary->longest_value_bytes > session->limits.log_value_length;
+        log->rebuild = log->trim || summary->repeated_key || summary->repeated_field;
         fragments_init(&log->fragments);
         session_charge(session, sizeof *log);
         recorder->n_objects++;

@@ -91,8 +91,9 @@ int span_add(Span *span, const Fragment *fragment, const ValidateSummary *summar
         r = fragments_add(&span->object.fragments, span->object.session, fragment);
         if (r)
                 return error_trace(r);
-        if (summary->repeated_field || summary->unknown || (span->seen & summary->seen) ||
-            span_is_over(summary, &span->object.session->limits))
+        if (summary->unknown || span_is_over(summary, &span->object.session->limits))
+                span->object.trim = true;
+        if (span->object.trim || summary->repeated_field || (span->seen & summary->seen))
                 span->object.rebuild = true;
         if (summary->repeated_key || validate_bloom_meet(&span->keys, &summary->keys))
                 span->keys_meet = true;
@@ -107,7 +108,7 @@ int span_add(Span *span, const Fragment *fragment, const ValidateSummary *summar
 
 int span_replace(Span *span, const Fragment *fragment, const ValidateSummary *summary) {
         fragments_deinit(&span->object.fragments, span->object.session);
-        span->object.rebuild = span->keys_meet = false;
+        span->object.rebuild = span->object.trim = span->keys_meet = false;
         span->keys = (ValidateBloom){0};
         span->seen = span->n_attributes = span->n_events = span->n_links = 0;
         span->name = span->kind = span->status_code = 0;
@@ -126,9 +127,11 @@ int span_settle(Span *span, ObjectPieces *pieces) {
         if (context && validate_bloom_meet(&span->keys, &context->keys))
                 meet = true;
         if (context && context->conflict)
-                span->object.rebuild = true;
+                span->object.trim = true;
         if (!settled && (span->n_attributes > limits->attributes ||
                          span->n_events > limits->events || span->n_links > limits->links))
+                span->object.trim = true;
+        if (span->object.trim)
                 span->object.rebuild = true;
         if (span->object.rebuild || !meet)
                 return 0;

@@ -198,6 +198,36 @@ START_TEST(any_interleaving_is_the_same_span) {
 }
 END_TEST
 
+/* Where there is nothing to trim, keys that meet give the same span without a look at values. */
+START_TEST(without_limits_nested_messages_are_copied) {
+        static Fragment fragments[8];
+        JoinPiece pieces[9];
+        JoinReport report;
+        Fragment again;
+
+        for (unsigned round = 0; round < 400; round++) {
+                size_t n = deal(fragments, pieces, 8);
+                Buffer copied, trimmed;
+                char key[16];
+
+                fragment_begin(&again);
+                for (unsigned i = 0; i < 5; i++) {
+                        snprintf(key, sizeof key, "t%u", 11 + 3 * random_below(9));
+                        put_attribute(&again.writer, 9, key, "a later value");
+                }
+                put_status(&again.writer, 1, "");
+                pieces[n] = fragment_piece(&again);
+                ck_assert(join_keys_repeat(pieces, n + 1));
+                copied = rebuild(&report, pieces, n + 1, NULL);
+                ck_assert(!report.n_dropped && !report.n_unknown_fields);
+                trimmed = rebuild(&report, pieces, n + 1, &no_limits);
+                assert_same(&copied, &trimmed, false);
+                buffer_deinit(&copied);
+                buffer_deinit(&trimmed);
+        }
+}
+END_TEST
+
 /* All that validation takes comes out of a rebuild without conflict, and does so twice. */
 START_TEST(every_valid_fragment_is_rebuilt) {
         Golden golden;
@@ -547,6 +577,7 @@ int main(void) {
         TCase *tcase = tcase_create("join");
 
         tcase_add_test(tcase, any_interleaving_is_the_same_span);
+        tcase_add_test(tcase, without_limits_nested_messages_are_copied);
         tcase_add_test(tcase, every_valid_fragment_is_rebuilt);
         tcase_add_test(tcase, repeated_keys_are_found);
         tcase_add_test(tcase, the_last_value_wins);
