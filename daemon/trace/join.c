@@ -121,7 +121,7 @@ typedef struct Join {
         size_t n_pieces;
 
         PbField fields[OTLP_NUMBER_MAX + 1];     /* the last one of each singular field */
-        uint32_t seen;                           /* bit n: fields[n] is set */
+        uint32_t seen;                           /* bit n: field n is there */
         uint64_t n_dropped[OTLP_NUMBER_MAX + 1]; /* here, by the field that counts them */
         JoinStatus status;
         JoinAttributes attributes;
@@ -309,13 +309,15 @@ static void join_collect(Join *join) {
 
                         if (known.kind == OTLP_UNKNOWN) {
                                 join->report->n_unknown_fields++;
-                        } else if (known.message == OTLP_KEY_VALUE) {
+                                continue;
+                        }
+                        join->seen |= UINT32_C(1) << field.number;
+                        if (known.message == OTLP_KEY_VALUE) {
                                 join_collect_attribute(join, &field, exempt);
                         } else if (known.message == OTLP_STATUS) {
                                 join_collect_status(join, &field, join->pieces[i].closes);
                         } else if (!known.repeated) {
                                 join->fields[field.number] = field;
-                                join->seen |= UINT32_C(1) << field.number;
                         }
                 }
                 assert(!reader.failed);
@@ -387,6 +389,8 @@ static int join_write(Join *join, uint32_t number) {
 
         if (join_counts_dropped(join->message, number))
                 return join_write_count(join, number);
+        if (!(join->seen & UINT32_C(1) << number))
+                return 0;
         if (known.message == OTLP_KEY_VALUE)
                 return join_write_attributes(join);
         if (known.message == OTLP_EVENT)
@@ -395,8 +399,6 @@ static int join_write(Join *join, uint32_t number) {
                 return join_write_repeated(join, number, OTLP_LINK, join->limits->links);
         if (known.message == OTLP_STATUS)
                 return join_write_status(join);
-        if (!(join->seen & UINT32_C(1) << number))
-                return 0;
         if (known.kind == OTLP_MESSAGE) /* a log's body, whose length has no limit */
                 return join_write_nested(join, &join->fields[number], known.message, UINT32_MAX);
         return join_put(join->out, &join->fields[number]);

@@ -222,8 +222,9 @@ def scale(bench, sizes):
 
     def measure(options):
         process, target = bench.start_catenad("none", journal="1GiB")
-        result = bench.load(process, target, sizes.daemon_spans, "--kind", "joined", *ARENA,
-                            *options)
+        kind = ["--kind", "joined", *ARENA]
+        bench.load(process, target, sizes.daemon_spans // 10, *kind)
+        result = bench.load(process, target, sizes.daemon_spans, *kind, *options)
         bench.stop(process)
         return result
 
