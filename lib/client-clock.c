@@ -59,18 +59,26 @@ static int64_t clock_offset(void) {
         return offset;
 }
 
-uint8_t catena__clock_era(void) {
+static uint8_t clock_era_at(uint64_t clock_ns) {
+        uint64_t wall = clock_read(CLOCK_REALTIME_COARSE);
         uint32_t n = atomic_load(&eras.n_eras);
-        uint64_t now = catena__clock_ns(), wall = clock_read(CLOCK_REALTIME_COARSE);
         uint8_t era = (uint8_t)(n - 1);
         int64_t off;
 
-        off = (int64_t)(wall - catena__clock_unix_ns(era, now));
+        off = (int64_t)(wall - catena__clock_unix_ns(era, clock_ns));
         if (n && off < CLOCK_TOLERANCE_NS && off > -CLOCK_TOLERANCE_NS)
                 return era;
         atomic_store(&eras.offsets_ns[(uint8_t)n], clock_offset());
         /* When another thread was first, its era is as good. */
         return (uint8_t)(atomic_compare_exchange_strong(&eras.n_eras, &n, n + 1) ? n : n - 1);
+}
+
+uint8_t catena__clock_era(void) {
+        return clock_era_at(catena__clock_ns());
+}
+
+uint64_t catena__clock_wall_ns(uint64_t clock_ns) {
+        return catena__clock_unix_ns(clock_era_at(clock_ns), clock_ns);
 }
 
 uint8_t catena__clock_last_era(void) {

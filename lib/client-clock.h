@@ -23,6 +23,8 @@ catena__clock_coarse_ns(void); /* the same, up to 10 ms behind, at a quarter of 
 uint8_t catena__clock_era(void);
 /* The last era that was asked for. */
 uint8_t catena__clock_last_era(void);
+/* Unix time, at a reading of the monotonic clock just now, in the era that fits. */
+uint64_t catena__clock_wall_ns(uint64_t clock_ns);
 /* Unix time in an era. */
 uint64_t catena__clock_unix_ns(uint8_t era, uint64_t clock_ns);
 

@@ -51,7 +51,8 @@ static void context_body_free(ContextBody *body) {
         for (unsigned i = 0; i < _CONTEXT_LISTS_N; i++)
                 catena__shared_unref(atomic_load(&body->lists[i]));
         catena__shared_unref(atomic_load(&body->tracestate));
-        free(body->correlation_id);
+        if (body->correlation_id != body->id)
+                free(body->correlation_id);
         free(body->workflow_id);
         free(body->session_id);
         free(body);
@@ -97,7 +98,9 @@ static const char *context_given_id(const char *id) {
 static bool context_set_chain(ContextBody *body, const ContextOrigin *origin) {
         const char *given = origin->correlation_id;
 
-        if (!context_copy_id(&body->correlation_id, given ? given : body->id))
+        if (!given)
+                body->correlation_id = body->id;
+        else if (!context_copy_id(&body->correlation_id, given))
                 return false;
         for (size_t i = 0; i < origin->n_causes && body->n_causes < CONTEXT_CAUSES_MAX; i++) {
                 if (!context_copy_id(&body->causes[body->n_causes],
@@ -173,9 +176,9 @@ static void context_set_trace(ContextBody *body, const ContextOrigin *origin) {
                 context_put_trace(body, random, 0);
                 body->flags = W3C_FLAG_RANDOM;
         }
-        atomic_store(&body->tracestate,
-                     context_sample(body, origin->trace_id ? &origin->flags : NULL,
-                                    origin->tracestate));
+        atomic_init(&body->tracestate,
+                    context_sample(body, origin->trace_id ? &origin->flags : NULL,
+                                   origin->tracestate));
 }
 
 static ContextBody *context_body_new(const ContextOrigin *origin) {
@@ -188,12 +191,12 @@ static ContextBody *context_body_new(const ContextOrigin *origin) {
         body->epoch = catena__process_epoch();
         body->sender = origin->sender;
         for (unsigned i = 0; i < _CONTEXT_LISTS_N; i++)
-                atomic_store(&body->lists[i], catena__shared_ref(origin->lists[i]));
+                atomic_init(&body->lists[i], catena__shared_ref(origin->lists[i]));
         catena__random(random, sizeof random);
         id_to_uuid(body->id, random);
         context_set_trace(body, origin);
         body->start_ns = catena__clock_ns();
-        body->start_unix_ns = catena__clock_unix_ns(catena__clock_era(), body->start_ns);
+        body->start_unix_ns = catena__clock_wall_ns(body->start_ns);
         if (context_set_chain(body, origin) &&
             context_copy_id(&body->workflow_id, origin->workflow_id) &&
             context_copy_id(&body->session_id, origin->session_id))
@@ -356,8 +359,7 @@ static ContextCheckpoint *context_checkpoint_new(const char *name) {
         ContextCheckpoint *checkpoint = text ? calloc(1, sizeof *checkpoint + size + 1) : NULL;
 
         if (checkpoint) {
-                checkpoint->unix_ns =
-                        catena__clock_unix_ns(catena__clock_era(), catena__clock_ns());
+                checkpoint->unix_ns = catena__clock_wall_ns(catena__clock_ns());
                 checkpoint->size = size;
                 memcpy(checkpoint->name, text, size + 1);
         }
@@ -466,7 +468,7 @@ void catena_context_free(catena_context *context) {
                 return;
         /* The daemon is told of the end of what this process told it of. */
         if (atomic_load(&body->announced) == catena__process_epoch() && catena__process_on()) {
-                now = catena__clock_unix_ns(catena__clock_era(), catena__clock_ns());
+                now = body->start_unix_ns + (catena__clock_ns() - body->start_ns);
                 (void)catena__send(&(SendMessage){
                         .type = RECORD_CONTEXT,
                         .flags = RECORD_END,

@@ -56,8 +56,8 @@ struct ContextBody {
         Grave grave;
         uint32_t epoch; /* of the process that made it */
         char id[ID_UUID_TEXT + 1];
-        char *correlation_id; /* all owned; NULL: none */
-        char *workflow_id, *session_id;
+        char *correlation_id;           /* owned, unless it is the id */
+        char *workflow_id, *session_id; /* owned; NULL: none */
         char *causes[CONTEXT_CAUSES_MAX];
         unsigned n_causes;
 

@@ -122,10 +122,11 @@ SlotHandle catena__slot_new(ContextBody *body, uint64_t span) {
                 return 0;
         slot = slot_at(place - 1);
         number = slot_next_number();
-        atomic_store(&slot->body, body);
-        atomic_store(&slot->span, span);
-        atomic_store(&slot->has_tracestate, atomic_load(&body->tracestate));
-        atomic_store(&slot->number, number);
+        atomic_store_explicit(&slot->body, body, memory_order_relaxed);
+        atomic_store_explicit(&slot->span, span, memory_order_relaxed);
+        atomic_store_explicit(&slot->has_tracestate, atomic_load(&body->tracestate),
+                              memory_order_relaxed);
+        atomic_store(&slot->number, number); /* from here on it is found */
         return (uint64_t)place << 32 | number;
 }
 

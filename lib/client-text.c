@@ -8,15 +8,21 @@
 #include <string.h>
 
 char *catena__text_copy(const char *text, size_t max) {
-        size_t size = strlen(text), n;
+        size_t n, size = strlen(text);
+        bool fits = size <= max && utf8_is_valid(text, size);
         char *copy;
 
         if (size > max)
                 size = max + 4; /* what is cut off cannot matter beyond a character */
-        copy = malloc(utf8_replace(NULL, text, size) + 1);
+        copy = malloc((fits ? size : utf8_replace(NULL, text, size)) + 1);
         if (!copy)
                 return NULL;
-        n = utf8_truncate(copy, utf8_replace(copy, text, size), max);
+        if (fits) {
+                memcpy(copy, text, size);
+                n = size;
+        } else {
+                n = utf8_truncate(copy, utf8_replace(copy, text, size), max);
+        }
         copy[n] = 0;
         return copy;
 }
