@@ -82,10 +82,13 @@ static void stock_collector_write_config(const StockCollector *collector) {
         ck_assert_ptr_nonnull(file);
         fprintf(file,
                 "receivers: { otlp: { protocols: { http: { endpoint: \"127.0.0.1:%u\" } } } }\n"
-                "exporters: { file: { path: \"%s/traces.json\" } }\n"
+                "exporters: { file: { path: \"%s/otlp.json\" } }\n"
                 "service:\n"
                 "  telemetry: { metrics: { level: none } }\n"
-                "  pipelines: { traces: { receivers: [otlp], exporters: [file] } }\n",
+                "  pipelines:\n"
+                "    traces: { receivers: [otlp], exporters: [file] }\n"
+                "    logs: { receivers: [otlp], exporters: [file] }\n"
+                "    metrics: { receivers: [otlp], exporters: [file] }\n",
                 collector->port, collector->folder);
         ck_assert_int_eq(fclose(file), 0);
 }
@@ -111,7 +114,7 @@ void stock_collector_stop(StockCollector *collector) {
 
         ck_assert_int_eq(kill(collector->pid, SIGTERM), 0);
         ck_assert_int_eq(people_await(collector->pid), 0);
-        stock_collector_path(path, collector->folder, "traces.json");
+        stock_collector_path(path, collector->folder, "otlp.json");
         file = fopen(path, "re");
         ck_assert_ptr_nonnull(file);
         collector->requests = json_array();
@@ -127,66 +130,86 @@ void stock_collector_close(StockCollector *collector) {
 
 /* ---- what it wrote ---- */
 
-typedef void (*StockCollectorEach)(void *user, json_t *scope, json_t *span);
+typedef void (*StockCollectorEach)(void *user, json_t *scope, json_t *record);
 
-static void stock_collector_each(const StockCollector *collector, StockCollectorEach each,
-                                 void *user) {
-        json_t *request, *of_resource, *of_scope, *span;
+static void stock_collector_each(const StockCollector *collector, StockCollectorKind kind,
+                                 StockCollectorEach each, void *user) {
+        static const char *const names[][3] = {
+                [STOCK_COLLECTOR_SPANS] = {"resourceSpans", "scopeSpans", "spans"},
+                [STOCK_COLLECTOR_LOGS] = {"resourceLogs", "scopeLogs", "logRecords"},
+                [STOCK_COLLECTOR_METRICS] = {"resourceMetrics", "scopeMetrics", "metrics"},
+        };
+        json_t *request, *of_resource, *of_scope, *record;
         size_t i, j, k, l;
 
         json_array_foreach(collector->requests, i, request) {
-                json_array_foreach(json_object_get(request, "resourceSpans"), j, of_resource) {
-                        json_array_foreach(json_object_get(of_resource, "scopeSpans"), k,
+                json_array_foreach(json_object_get(request, names[kind][0]), j, of_resource) {
+                        json_array_foreach(json_object_get(of_resource, names[kind][1]), k,
                                            of_scope) {
-                                json_array_foreach(json_object_get(of_scope, "spans"), l, span)
-                                        each(user, json_object_get(of_scope, "scope"), span);
+                                json_array_foreach(json_object_get(of_scope, names[kind][2]), l,
+                                                   record)
+                                        each(user, json_object_get(of_scope, "scope"), record);
                         }
                 }
         }
 }
 
-static void stock_collector_count(void *user, json_t *scope, json_t *span) {
+static void stock_collector_count(void *user, json_t *scope, json_t *record) {
         (void)scope;
-        (void)span;
+        (void)record;
         ++*(size_t *)user;
 }
 
-size_t stock_collector_n_spans(const StockCollector *collector) {
+size_t stock_collector_n(const StockCollector *collector, StockCollectorKind kind) {
         size_t n = 0;
 
-        stock_collector_each(collector, stock_collector_count, &n);
+        stock_collector_each(collector, kind, stock_collector_count, &n);
         return n;
 }
 
-const char *stock_collector_service(const StockCollector *collector) {
-        json_t *of_resource = json_array_get(
-                json_object_get(json_array_get(collector->requests, 0), "resourceSpans"), 0);
-        json_t *attributes =
-                json_object_get(json_object_get(of_resource, "resource"), "attributes");
+const char *stock_collector_string(const json_t *record, const char *key) {
         json_t *attribute;
         size_t i;
 
-        json_array_foreach(attributes, i, attribute) {
-                if (!strcmp(json_string_value(json_object_get(attribute, "key")), "service.name"))
+        json_array_foreach(json_object_get(record, "attributes"), i, attribute) {
+                if (!strcmp(json_string_value(json_object_get(attribute, "key")), key))
                         return json_string_value(json_object_get(
                                 json_object_get(attribute, "value"), "stringValue"));
         }
         return NULL;
 }
 
+const char *stock_collector_service(const StockCollector *collector) {
+        json_t *of_resource = json_array_get(
+                json_object_get(json_array_get(collector->requests, 0), "resourceSpans"), 0);
+
+        return stock_collector_string(json_object_get(of_resource, "resource"), "service.name");
+}
+
 typedef struct StockCollectorSearch {
         const char *name;
-        json_t *span, *scope;
+        json_t *record, *scope;
+        size_t n_found;
 } StockCollectorSearch;
 
-static void stock_collector_compare(void *user, json_t *scope, json_t *span) {
+static void stock_collector_compare(void *user, json_t *scope, json_t *record) {
+        json_t *body = json_object_get(json_object_get(record, "body"), "stringValue");
+        json_t *name = body ? body : json_object_get(record, "name");
         StockCollectorSearch *search = user;
 
-        if (strcmp(json_string_value(json_object_get(span, "name")), search->name))
+        if (strcmp(json_string_value(name), search->name))
                 return;
-        ck_assert_ptr_null(search->span);
-        search->span = span;
+        search->record = record;
         search->scope = scope;
+        search->n_found++;
+}
+
+json_t *stock_collector_last(const StockCollector *collector, StockCollectorKind kind,
+                             const char *name) {
+        StockCollectorSearch search = {.name = name};
+
+        stock_collector_each(collector, kind, stock_collector_compare, &search);
+        return search.record;
 }
 
 static const char *stock_collector_key(json_t *attributes, size_t i) {
@@ -213,12 +236,12 @@ json_t *stock_collector_find(const StockCollector *collector, const char *name, 
         StockCollectorSearch search = {.name = name};
         const char *its_name, *its_version;
 
-        stock_collector_each(collector, stock_collector_compare, &search);
-        ck_assert_msg(search.span, "no span %s", name);
+        stock_collector_each(collector, STOCK_COLLECTOR_SPANS, stock_collector_compare, &search);
+        ck_assert_msg(search.n_found == 1, "%zu spans %s", search.n_found, name);
         its_name = json_string_value(json_object_get(search.scope, "name"));
         its_version = json_string_value(json_object_get(search.scope, "version"));
         ck_assert_pstr_eq(its_name, scope);
         ck_assert_pstr_eq(its_version, version);
-        stock_collector_sort(json_object_get(search.span, "attributes"));
-        return json_incref(search.span);
+        stock_collector_sort(json_object_get(search.record, "attributes"));
+        return json_incref(search.record);
 }
