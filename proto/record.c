@@ -36,54 +36,6 @@ int record_frame(RecordHeader *headerp, const uint8_t *data, size_t size) {
         return size < record_stride(header.size) ? RECORD_E_PARTIAL : 0;
 }
 
-const char *record_type_name(uint16_t type) {
-        switch ((RecordType)type) {
-        case RECORD_HELLO:
-                return "hello";
-        case RECORD_WELCOME:
-                return "welcome";
-        case RECORD_SCOPE:
-                return "scope";
-        case RECORD_CONTEXT:
-                return "context";
-        case RECORD_SPAN:
-                return "span";
-        case RECORD_LOG:
-                return "log";
-        case RECORD_LOST:
-                return "lost";
-        case RECORD_FLUSH:
-                return "flush";
-        case RECORD_FLUSHED:
-                return "flushed";
-        case RECORD_WAKE:
-                return "wake";
-        case RECORD_BYE:
-                return "bye";
-        case RECORD_ERROR:
-                return "error";
-        case RECORD_SAMPLING:
-                return "sampling";
-        case RECORD_SESSION:
-                return "session";
-        case RECORD_SESSION_END:
-                return "session_end";
-        case RECORD_STATE:
-                return "state";
-        case RECORD_BATCH:
-                return "batch";
-        case RECORD_DONE:
-                return "done";
-        case RECORD_DROP:
-                return "drop";
-        case RECORD_KEEP:
-                return "keep";
-        case RECORD_EXPIRED:
-                return "expired";
-        }
-        return "unknown";
-}
-
 const char *record_verdict_name(RecordVerdict verdict) {
         switch (verdict) {
 #define RECORD_VERDICT_X(symbol, value, name, meaning)                                             \

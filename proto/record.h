@@ -159,6 +159,5 @@ static inline RecordVerdict record_verdict(uint16_t flags) {
  */
 int record_frame(RecordHeader *headerp, const uint8_t *data, size_t size);
 
-const char *record_type_name(uint16_t type);            /* "span"; "unknown" where there is none */
 const char *record_verdict_name(RecordVerdict verdict); /* "malformed" */
 const char *record_error_text(int error); /* a RECORD_E_*, as the ERROR record says it */
