@@ -170,6 +170,13 @@ class Bench:
             raise RuntimeError(f"the load generator failed: {command}")
         return json.loads(done.stdout)
 
+    def start_load(self, process, target, *options, seconds):
+        """In the background, for so long or until it is stopped."""
+        rate = options[options.index("--rate") + 1]
+        return self._start(
+            [self.programs / "bench-load", "--page", self.page_path, "--pid", process.pid,
+             "--spans", int(rate * seconds), *target, *options], cores()[1])
+
     def take_latency(self, delay_ms):
         """From now on; 0 stops. Forgets those taken before."""
         self.page[PAGE_SETTINGS:PAGE_LATE] = struct.pack("=2Q", delay_ms * 10**6, FULL_BYTES)

@@ -289,6 +289,41 @@ def latency(bench, sizes):
     )
 
 
+# ---- how soon it is seen ----
+
+TAIL_LOADS = [0, 1000, 100000]
+
+
+def tail(bench, sizes):
+    def measure(rate):
+        process, target = bench.start_catenad("none")
+        busy = bench.start_load(process, target, "--kind", "joined", "--rate", rate, *ARENA,
+                                seconds=sizes.tail_spans / 50) if rate else None
+        command = [bench.programs / "bench-tail", bench.folder / "control.sock", sizes.tail_spans]
+        done = subprocess.run(
+            [str(part) for part in command], stdout=subprocess.PIPE, check=True, text=True,
+            env={**os.environ, "CATENA_SOCKET": f"{bench.folder}/catena.sock"},
+            preexec_fn=lambda: os.sched_setaffinity(0, cores()[1]))
+        if busy:
+            bench.stop(busy)
+        bench.stop(process)
+        return json.loads(done.stdout)
+
+    results = interleave(
+        {f"{rate:,} spans/s beside it": partial(measure, rate) for rate in TAIL_LOADS}, sizes.runs)
+    rows = [
+        [name, *(number(median([r[key] / 1000 for r in runs]))
+                 for key in ("p50_us", "p99_us", "most_us"))]
+        for name, runs in results.items()
+    ]
+    return (
+        "## From a span's end to who tails the daemon\n\n"
+        f"{sizes.tail_spans:,} spans, one by one, of a client with an arena, each read of at\n"
+        "/v1/tail before the next; beside them another client may say many more.\n\n"
+        + table(["ms", "p50", "p99", "most"], rows)
+    )
+
+
 # ---- whether memory grows ----
 
 def memory(bench, sizes):
@@ -314,4 +349,5 @@ def memory(bench, sizes):
     )
 
 
-PARTS = {"caller": caller, "daemon": daemon, "scale": scale, "latency": latency, "memory": memory}
+PARTS = {"caller": caller, "daemon": daemon, "scale": scale, "latency": latency,
+         "tail": tail, "memory": memory}
