@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ROOTS = 400, FLUSH_MS = 30000 };
+enum { ROOTS = 400, FLUSH_MS = 30000, HANDLE_SIZE = 64 };
 
 static Harness harness;
 
@@ -249,6 +249,51 @@ START_TEST(a_slow_span_keeps_a_trace_that_nobody_sampled) {
 }
 END_TEST
 
+/* One that anybody of the user may end: by its handle, in an unsampled trace. */
+static catena_span start_detached(const char *name, char handle[HANDLE_SIZE]) {
+        catena_context *context = catena_context_new(NULL, NULL);
+        catena_span span = catena_span_start_with(context, name,
+                                                  &(catena_span_options){.flags = CATENA_DETACHED});
+
+        ck_assert(catena_span_recording(span));
+        ck_assert(catena_inject_string(context, span, CATENA_HEADER_TRACEPARENT, handle,
+                                       HANDLE_SIZE));
+        catena_context_free(context);
+        return span;
+}
+
+static void end_detached(void *user) {
+        catena_span span;
+
+        while (!catena_span_recording(say_root())) /* a child has a connection of its own */
+                ;
+        span = catena_span_detached(user);
+        catena_span_error(span, "timeout", "no answer", NULL);
+        catena_span_end(span);
+        if (!catena_stop(FLUSH_MS))
+                _exit(1);
+}
+
+START_TEST(an_error_told_by_another_process_keeps_a_detached_span) {
+        char good[HANDLE_SIZE], bad[HANDLE_SIZE];
+
+        harness_open(&harness, &(HarnessOptions){.more = keep});
+        speak_unsampled();
+        start_detached("good", good);
+        start_detached("bad", bad);
+        ck_assert(catena_flush(FLUSH_MS));
+        ck_assert_int_eq(people_await(people_fork(end_detached, bad)), 0);
+        catena_span_end(catena_span_detached(good));
+        ck_assert(catena_flush(FLUSH_MS));
+        harness_await_exactly(&harness, "conservation.traces.open", 0);
+        harness_await_exactly(&harness, "conservation.traces.undecided", 0);
+        harness_await_exactly(&harness, "conservation.traces.finished", 1);
+        ck_assert_uint_eq(harness_get(&harness, "counters.spans_kept"), 1);
+        ck_assert_ptr_nonnull(backend_find(harness.backend, "bad"));
+        harness_finish(&harness);
+}
+END_TEST
+
 /* Between spans and decision the daemon dies; so does the client, which is an error. */
 static int hold[2];
 
@@ -353,5 +398,6 @@ SCENARIO_RUN("scenario-sampling", half_of_the_traces_are_those_at_and_above_the_
              connected_clients_are_told_of_another_ratio,
              an_error_keeps_a_trace_that_nobody_sampled,
              a_slow_span_keeps_a_trace_that_nobody_sampled,
+             an_error_told_by_another_process_keeps_a_detached_span,
              a_crash_before_the_decision_decides_the_same,
              limits_of_the_client_are_settled_and_counted)
