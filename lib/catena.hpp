@@ -30,9 +30,11 @@
 
 #include "catena.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <exception>
+#include <memory>
 #include <string_view>
 #include <type_traits>
 #include <typeinfo>
@@ -113,6 +115,25 @@ class context {
         static context from_environ(unsigned flags = 0) noexcept {
                 return adopt(catena_context_extract_environ(flags));
         }
+        /* Goes on with what headers say, each of which may be null. */
+        static context from_headers(const char *traceparent, const char *tracestate = nullptr,
+                                    const char *baggage = nullptr, unsigned flags = 0) noexcept {
+                return adopt(
+                        catena_context_extract_strings(traceparent, tracestate, baggage, flags));
+        }
+        /*
+         * Goes on with what a request says. get(name, index) is a catena_carrier_get: it returns the
+         * value as a `const char *`, null past the last; it must not throw.
+         */
+        template <typename Get> static context from_carrier(Get &&get, unsigned flags = 0) noexcept {
+                return adopt(catena_context_extract(
+                        [](void *carrier, const char *name, std::size_t index) noexcept
+                        -> const char * {
+                                return (*static_cast<std::remove_reference_t<Get> *>(carrier))(
+                                        name, index);
+                        },
+                        pointer_to(get), flags));
+        }
         /* One that this caused. */
         context child() const noexcept {
                 return adopt(catena_context_child(handle_));
@@ -124,6 +145,43 @@ class context {
         /* It is the caller's from then on. */
         catena_context *release() noexcept {
                 return std::exchange(handle_, nullptr);
+        }
+
+        /* What starts in it next is a child of that span. */
+        bool set_parent(catena_span span) const noexcept {
+                return catena_context_set_parent(handle_, span);
+        }
+        /*
+         * Tells a request that is to be sent: set(name, value) is a catena_carrier_set, and must not
+         * throw. Of no span in particular: the current one.
+         */
+        template <typename Set> bool inject(Set &&set, catena_span of = {}) const noexcept {
+                return catena_inject(
+                        handle_, of,
+                        [](void *carrier, const char *name, const char *value) noexcept {
+                                (*static_cast<std::remove_reference_t<Set> *>(carrier))(name,
+                                                                                       value);
+                        },
+                        pointer_to(set));
+        }
+        /* Tells a program that is to be executed. */
+        bool inject_environ(catena_span of = {}) const noexcept {
+                return catena_inject_environ(handle_, of);
+        }
+
+        /* A null value removes; false: nothing has changed. */
+        bool set_tag(const char *key, const char *value) const noexcept {
+                return catena_context_set_tag(handle_, key, value);
+        }
+        bool set_baggage(const char *key, const char *value) const noexcept {
+                return catena_context_set_baggage(handle_, key, value);
+        }
+        /* Null: there is none. */
+        const char *tag(const char *key) const noexcept {
+                return catena_context_get_tag(handle_, key);
+        }
+        const char *baggage(const char *key) const noexcept {
+                return catena_context_get_baggage(handle_, key);
         }
 
         void checkpoint(const char *name) const noexcept {
@@ -138,6 +196,10 @@ class context {
                 catena_context *handle;
         };
         explicit context(owned taken) noexcept : handle_{taken.handle} {
+        }
+
+        template <typename Call> static void *pointer_to(Call &call) noexcept {
+                return const_cast<void *>(static_cast<const void *>(std::addressof(call)));
         }
 
         catena_context *handle_;

@@ -18,5 +18,8 @@ int catena_header_cpp17(void) {
         catena::span scoped{context, "pay"};
 
         scoped.set("n", 1);
+        context.inject([](const char *, const char *) {});
+        context = catena::context::from_carrier(
+                [](const char *, std::size_t) -> const char * { return nullptr; });
         return span.flags + static_cast<int>(attribute.type) + scoped.run([] { return 0; });
 }

@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -159,6 +160,44 @@ static void contexts() {
               "ticket-9");
 }
 
+/* A request's headers. */
+using headers = std::map<std::string, std::string>;
+
+static void carriers() {
+        headers sent;
+        catena::context order{"order-4711"};
+        catena::span call{order, "call", CATENA_KIND_CLIENT};
+
+        CHECK(order.set_tag("tenant", "acme") && order.tag("tenant") == std::string{"acme"});
+        CHECK(order.set_baggage("region", "eu") && order.baggage("region") == std::string{"eu"});
+        CHECK(!order.tag("region") && !order.set_baggage("not a token", "x"));
+        CHECK(order.inject([&](const char *name, const char *value) { sent[name] = value; }));
+        CHECK(sent.at("baggage").find("region=eu") != std::string::npos);
+
+        const auto get = [&](const char *name, std::size_t index) {
+                const auto found = sent.find(name);
+
+                return index || found == sent.end() ? nullptr : found->second.c_str();
+        };
+        const catena::context received = catena::context::from_carrier(get);
+        catena::span serve{received, "serve", CATENA_KIND_SERVER};
+
+        CHECK(std::string{catena_context_causation_id(received.get())} ==
+              catena_context_id(order.get()));
+        CHECK(received.baggage("region") == std::string{"eu"} && !received.tag("tenant"));
+        CHECK(order.set_tag("tenant", nullptr) && !order.tag("tenant"));
+
+        const catena::context same = catena::context::from_headers(sent["traceparent"].c_str());
+
+        CHECK(std::string{catena_context_trace_id(same.get())} ==
+              catena_context_trace_id(received.get()));
+        CHECK(catena::context::from_headers(nullptr, nullptr, "region=us").baggage("region") ==
+              std::string{"us"});
+        CHECK(same.set_parent(serve.get()) && !same.set_parent({}));
+        catena::span{same, "below"};
+        CHECK(order.inject_environ(call.get()) && std::getenv("TRACEPARENT") == sent["traceparent"]);
+}
+
 static int throwing(catena_context *, void *, void **, void *) {
         throw std::runtime_error{"through C"};
 }
@@ -199,6 +238,7 @@ int main() {
         contexts();
         catena_stats_get(&stats, sizeof stats);
         CHECK(stats.misuse == 3); /* two bad attributes, and one of a span that was moved from */
+        carriers();
         through_c(catena::context{"thrown"});
         return catena_stop(60000) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
