@@ -122,10 +122,11 @@ class context {
                         catena_context_extract_strings(traceparent, tracestate, baggage, flags));
         }
         /*
-         * Goes on with what a request says. get(name, index) is a catena_carrier_get: it returns the
-         * value as a `const char *`, null past the last; it must not throw.
+         * Goes on with what a request says. get(name, index) is a catena_carrier_get: it returns
+         * the value as a `const char *`, null past the last; it must not throw.
          */
-        template <typename Get> static context from_carrier(Get &&get, unsigned flags = 0) noexcept {
+        template <typename Get>
+        static context from_carrier(Get &&get, unsigned flags = 0) noexcept {
                 return adopt(catena_context_extract(
                         [](void *carrier, const char *name, std::size_t index) noexcept
                         -> const char * {
@@ -152,8 +153,8 @@ class context {
                 return catena_context_set_parent(handle_, span);
         }
         /*
-         * Tells a request that is to be sent: set(name, value) is a catena_carrier_set, and must not
-         * throw. Of no span in particular: the current one.
+         * Tells a request that is to be sent: set(name, value) is a catena_carrier_set, and must
+         * not throw. Of no span in particular: the current one.
          */
         template <typename Set> bool inject(Set &&set, catena_span of = {}) const noexcept {
                 return catena_inject(
