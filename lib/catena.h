@@ -256,10 +256,10 @@ CATENA_API double catena_context_elapsed_ms(catena_context *context);
  *   baggage   (W3C) goes wherever the context is injected; keys are tokens of HTTP
  *
  * set: replaces the value of the key, or adds it; NULL takes it away. False, counted, and nothing
- * changed: no key or one over 256 bytes; a baggage key that is no token, or is one of the library's
- * own (workflow.id, .session_id, .correlation_id, .context_id); over the list's bound, which is 64
- * entries for tags and baggage, 1024 for the others, and in bytes of all keys and values 4 KiB for
- * tags, 8 KiB for baggage (as injected), 64 KiB for the others.
+ * changed: no key, one over 256 bytes or not UTF-8; a baggage key that is no token, or one of the
+ * library's own (workflow.id, .session_id, .correlation_id, .context_id); over the list's bound,
+ * which is 64 entries for tags and baggage, 1024 for the others, and in bytes of all keys and
+ * values 4 KiB for tags, 8 KiB for baggage (as injected), 64 KiB for the others.
  *
  * get: the value, or NULL. next: the entries in the order they were first set, from *iterator 0 on;
  * false past the last; `key` and `value` may be NULL. What they return lives until that list of

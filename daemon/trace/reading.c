@@ -60,29 +60,35 @@ int recorder_show_late(Recorder *recorder, Span *span) {
         return error_trace(r);
 }
 
+/* It will be rebuilt when it is sent; here, to count what that drops. */
+static int recorder_count_trimmed(Recorder *recorder, const Object *object) {
+        JoinReport report = {0};
+        int r;
+
+        if (!object->trim)
+                return 0;
+        recorder->scratch.size = 0;
+        r = object_pieces_in_context(object, &recorder->pieces);
+        if (!r)
+                r = object_join(object, &recorder->pieces, &recorder->scratch, &report);
+        recorder->counters.unknown_fields += report.n_unknown_fields;
+        recorder->counters.over_limit += report.n_dropped;
+        return error_trace(r);
+}
+
 int recorder_close_span(Recorder *recorder, Span *span, uint64_t end_unix_ns,
                         const char *end_reason, uint64_t time_unix_ns) {
         Object *object = &span->object;
-        JoinReport report = {0};
         int r;
 
         r = recorder_show_late(recorder, span);
         if (!r)
                 r = span_settle(span, &recorder->pieces);
+        if (!r)
+                r = recorder_count_trimmed(recorder, object);
         if (r)
                 return error_trace(r);
         recorder->counters.spans_rebuilt += object->rebuild;
-        if (object->trim) {
-                /* It will be rebuilt when it is sent; here, to count what that drops. */
-                recorder->scratch.size = 0;
-                r = object_pieces_in_context(object, &recorder->pieces);
-                if (!r)
-                        r = object_join(object, &recorder->pieces, &recorder->scratch, &report);
-                if (r)
-                        return error_trace(r);
-                recorder->counters.unknown_fields += report.n_unknown_fields;
-                recorder->counters.over_limit += report.n_dropped;
-        }
         if (object->context && !object->context->known)
                 recorder->counters.spans_without_context++;
         recorder->counters.spans_closed++;
@@ -315,6 +321,8 @@ static int recorder_read_log(Recorder *recorder, Session *session, const Recorde
         int r;
 
         r = recorder_log_new(recorder, session, &log, record, &fragment, summary);
+        if (!r)
+                r = recorder_count_trimmed(recorder, log);
         if (r)
                 return error_trace(r);
         recorder->counters.logs_accepted++;
