@@ -17,6 +17,9 @@
 
 enum { SPAN_LOOK_NS = 10 * 1000 * 1000 };
 
+/* Set in the ids of detached spans, clear in those of others: so the current span's id tells. */
+static const uint64_t SPAN_ID_DETACHED = 1;
+
 static _Atomic uint64_t look_ns; /* monotonic: when to look at the link and the era again */
 
 _Static_assert(sizeof(SpanStamp) <= sizeof(((catena_span *)NULL)->reserved), "it must fit");
@@ -50,6 +53,7 @@ bool catena__span_current(catena_span *span, const ContextBody *body, SlotHandle
                 .recording = body->flags & W3C_FLAG_SAMPLED || catena__link_records_all(),
                 .era = catena__clock_last_era(),
                 .epoch = (uint16_t)catena__process_epoch(),
+                .detached = current & SPAN_ID_DETACHED,
         };
 
         *span = (catena_span){.context = handle, .flags = body->flags};
@@ -154,8 +158,10 @@ static void span_name_itself(catena_span *span, bool recording, bool detached,
 
         memcpy(span->reserved, &stamp, sizeof stamp);
         do
-                id = catena__random_word();
+                id = catena__random_word() & ~SPAN_ID_DETACHED;
         while (!id);
+        if (detached)
+                id |= SPAN_ID_DETACHED;
         memcpy(span->span_id, &id, sizeof id);
 }
 

@@ -3,6 +3,7 @@
 /* Checkpoints: kept, told to the chain, events of the current span. */
 
 #include "lib/catena.h"
+#include "proto/id.h"
 #include "tests/unit/fake-daemon.h"
 #include "tests/unit/unit.h"
 
@@ -100,6 +101,46 @@ START_TEST(a_checkpoint_is_an_event_of_the_current_span) {
 }
 END_TEST
 
+/* Events of the span of that id, each as detached as the span is. */
+static void assert_events(const uint8_t *span_id, bool detached, size_t n) {
+        FakeSpan *said = fake_daemon_span(&fake, span_id);
+
+        ck_assert_uint_eq(said->n_events, n);
+        fake_span_free(said);
+        for (size_t i = 0; i < fake.n_records; i++) {
+                const RecordHeader *header = &fake.records[i].header;
+
+                if (header->type == RECORD_SPAN && header->id == id_span_key(span_id))
+                        ck_assert_int_eq(!!(header->flags & RECORD_DETACHED), detached);
+        }
+}
+
+/* Whatever was started in between, which is current in its turn. */
+START_TEST(a_checkpoint_of_a_detached_span_is_found_where_that_is) {
+        const catena_span_options detached = {.flags = CATENA_DETACHED};
+        catena_context *context = catena_context_new("w", NULL);
+        catena_span outer, middle, inner;
+
+        outer = catena_span_start_with(context, "outer", &detached);
+        catena_context_checkpoint(context, "one");
+        middle = catena_span_start(context, "middle", 0);
+        catena_context_checkpoint(context, "two");
+        inner = catena_span_start_with(context, "inner", &detached);
+        catena_context_checkpoint(context, "three");
+        catena_span_end(inner);
+        catena_context_checkpoint(context, "four");
+        catena_span_end(middle);
+        catena_context_checkpoint(context, "five");
+        catena_span_end(outer);
+        fake_daemon_take(&fake);
+        assert_events(outer.span_id, true, 2);
+        assert_events(middle.span_id, false, 2);
+        assert_events(inner.span_id, true, 1);
+        ck_assert_uint_eq(stats().misuse, 0);
+        catena_context_free(context);
+}
+END_TEST
+
 START_TEST(a_checkpoint_is_no_event_of_a_remote_span) {
         catena_context *context = catena_context_extract_strings(
                 "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", NULL, NULL, 0);
@@ -141,6 +182,7 @@ static void add_tests(Suite *suite, const char *name, void (*begin)(void)) {
         tcase_add_test(tcase, checkpoints_are_kept_in_order);
         tcase_add_test(tcase, a_child_has_no_checkpoints_yet);
         tcase_add_test(tcase, a_checkpoint_is_an_event_of_the_current_span);
+        tcase_add_test(tcase, a_checkpoint_of_a_detached_span_is_found_where_that_is);
         tcase_add_test(tcase, a_checkpoint_is_no_event_of_a_remote_span);
         tcase_add_test(tcase, checkpoints_kept_are_bounded);
         suite_add_tcase(suite, tcase);
