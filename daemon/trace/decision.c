@@ -148,6 +148,7 @@ int recorder_close_for(Recorder *recorder, Span *span, const RecorderClosing *cl
         if (r)
                 return error_trace(r);
         recorder->open_bytes += hold->size;
+        span->end_unix_ns = summary.end_unix_ns;
         (*closing->counter)++;
         r = recorder_close_span(recorder, span, summary.end_unix_ns, closing->reason, time_unix_ns);
         return r ? error_trace(r) : 0;

@@ -174,6 +174,19 @@ START_TEST(a_process_that_dies_keeps_its_trace) {
 }
 END_TEST
 
+START_TEST(a_slow_span_that_a_process_leaves_open_keeps_its_trace) {
+        script_span_start(&script, 0, 1, "root");
+        take();
+        script.now += 2 * SECOND;
+        ck_assert_int_eq(
+                recorder_session_end(script.recorder, &session, SESSION_SAID_BYE, script.now++), 0);
+        decide();
+        is_decided(1, 0, 0);
+        script_deliver(&script);
+        ck_assert_str_eq(script_exported(&script, 1), "shop root status=0 catena.end=abandoned");
+}
+END_TEST
+
 START_TEST(a_process_that_says_bye_and_is_dropped_leaves_nothing) {
         script_span_start(&script, 0, 1, "root");
         take();
@@ -184,6 +197,119 @@ START_TEST(a_process_that_says_bye_and_is_dropped_leaves_nothing) {
         is_decided(0, 1, 0);
         ck_assert(list_is_empty(view().sessions));
         ck_assert_uint_eq(view().journal.live_bytes, 0);
+}
+END_TEST
+
+/* ---- detached spans ---- */
+
+/* What the session says is taken, and it is gone. */
+static void take_and_leave(void) {
+        take();
+        ck_assert_int_eq(
+                recorder_session_end(script.recorder, &session, SESSION_SAID_BYE, script.now++), 0);
+}
+
+static void crash_without_session(void) {
+        script_crash(&script);
+        script_open(&script);
+        script_assert_conservation(&script);
+}
+
+static void start_detached(uint64_t id) {
+        script.span_flags = RECORD_DETACHED;
+        script_span_start(&script, 0, id, "backup");
+        take_and_leave();
+}
+
+/* Another process of the user ends it, with or without an error. */
+static void end_detached(uint64_t id, bool error) {
+        session = script_session(&script, 4, "shell");
+        if (error)
+                script_span_error(&script, id);
+        script_span_end(&script, id);
+        take_and_leave();
+}
+
+START_TEST(a_detached_span_that_ends_as_an_error_is_kept) {
+        start_detached(1);
+        decide(); /* it is open, and its process gone */
+        ck_assert_uint_eq(view().n_spans_open, 1);
+        is_decided(0, 0, 0);
+        end_detached(1, true);
+        ck_assert_uint_eq(view().n_spans_undecided, 1);
+        decide();
+        is_decided(1, 0, 0);
+        script_deliver(&script);
+        ck_assert_str_eq(script_exported(&script, 1), "shop backup status=2");
+        ck_assert(list_is_empty(view().sessions));
+        ck_assert_uint_eq(view().journal.live_bytes, 0);
+}
+END_TEST
+
+START_TEST(a_detached_span_that_nobody_minds_is_dropped) {
+        start_detached(1);
+        end_detached(1, false);
+        decide();
+        is_decided(0, 1, 0);
+        script_deliver(&script);
+        ck_assert_uint_eq(script.n_spans, 0);
+        ck_assert(list_is_empty(view().sessions));
+        ck_assert_uint_eq(view().journal.live_bytes, 0);
+        end_detached(1, false); /* once more: nobody holds it */
+        ck_assert_uint_eq(view().counters.orphans, 1);
+}
+END_TEST
+
+/* Its trace is decided when it ends, for the spans of other processes, too. */
+START_TEST(a_detached_span_keeps_what_ran_inside_it) {
+        start_detached(1);
+        script.span_flags = 0;
+        session = script_session(&script, 7, "child");
+        say_span(2, false);
+        take_and_leave();
+        decide();
+        ck_assert_uint_eq(view().n_spans_undecided, 1);
+        script.span_flags = RECORD_DETACHED;
+        end_detached(1, true);
+        decide();
+        is_decided(2, 0, 0);
+        script_deliver(&script);
+        ck_assert_uint_eq(script.n_spans, 2);
+}
+END_TEST
+
+START_TEST(a_crash_changes_nothing_for_a_detached_span) {
+        start_detached(1);
+        script.trace = 8;
+        session = script_session(&script, 10, "shop");
+        start_detached(2);
+        crash_without_session();
+        ck_assert_uint_eq(view().n_spans_open, 2);
+        end_detached(1, true);
+        end_detached(2, false);
+        ck_assert_uint_eq(view().n_spans_undecided, 2);
+        crash_without_session();
+        ck_assert_uint_eq(view().n_spans_undecided, 2);
+        decide();
+        is_decided(1, 1, 0);
+        crash_without_session();
+        is_decided(1, 1, 0);
+        script_deliver(&script);
+        ck_assert_ptr_nonnull(script_exported(&script, 1));
+        ck_assert_ptr_null(script_exported(&script, 2));
+        ck_assert(list_is_empty(view().sessions));
+        ck_assert_uint_eq(view().journal.live_bytes, 0);
+}
+END_TEST
+
+START_TEST(a_detached_span_that_expires_is_slow) {
+        start_detached(1);
+        script.now += (RECORDER_DETACHED_HOURS * 3600 + 1) * SECOND;
+        ck_assert_int_eq(recorder_expire(script.recorder, script.now++), 0);
+        decide();
+        is_decided(1, 0, 0);
+        script_deliver(&script);
+        ck_assert_str_eq(script_exported(&script, 1), "shop backup status=0 catena.end=expired");
 }
 END_TEST
 
@@ -390,7 +516,13 @@ int main(void) {
         tcase_add_test(tcase, what_head_sampling_keeps_does_not_wait);
         tcase_add_test(tcase, ok_is_final_and_no_error);
         tcase_add_test(tcase, a_process_that_dies_keeps_its_trace);
+        tcase_add_test(tcase, a_slow_span_that_a_process_leaves_open_keeps_its_trace);
         tcase_add_test(tcase, a_process_that_says_bye_and_is_dropped_leaves_nothing);
+        tcase_add_test(tcase, a_detached_span_that_ends_as_an_error_is_kept);
+        tcase_add_test(tcase, a_detached_span_that_nobody_minds_is_dropped);
+        tcase_add_test(tcase, a_detached_span_keeps_what_ran_inside_it);
+        tcase_add_test(tcase, a_crash_changes_nothing_for_a_detached_span);
+        tcase_add_test(tcase, a_detached_span_that_expires_is_slow);
         tcase_add_test(tcase, nobody_waits_longer_than_ten_seconds);
         tcase_add_test(tcase, a_clock_that_is_set_back_makes_nobody_wait_longer);
         tcase_add_test(tcase, no_more_than_a_quarter_of_the_journal_waits);

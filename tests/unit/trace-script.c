@@ -223,7 +223,7 @@ void script_span_error(Script *script, uint64_t id) {
 
         status.code = OPENTELEMETRY__PROTO__TRACE__V1__STATUS__STATUS_CODE__STATUS_CODE_ERROR;
         span.status = &status;
-        script_say(script, RECORD_SPAN, 0, 0, id, &span);
+        script_say(script, RECORD_SPAN, script->span_flags, 0, id, &span);
 }
 
 void script_span_end(Script *script, uint64_t id) {
