@@ -6,7 +6,6 @@
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -390,154 +389,6 @@ START_TEST(long_and_unknown_answers_are_passed_over) {
 }
 END_TEST
 
-/* ---- flush ---- */
-
-/* Answers each FLUSH with a level, until there have been n. */
-typedef struct Answers {
-        int level; /* -1: hang up instead */
-        unsigned n;
-        uint64_t refused; /* the first one tells */
-} Answers;
-
-static void *answer(void *user) {
-        Answers *answers = user;
-        struct pollfd fd = {.events = POLLIN};
-        size_t seen = 0;
-
-        while (answers->n) {
-                fd.fd = fake.n_connections ? fake.connections[0].fd : fake.listener;
-                (void)poll(&fd, 1, 1000);
-                fake_daemon_take(&fake);
-                for (; seen < fake.n_records && answers->n; seen++) {
-                        uint8_t body[16];
-                        PbWriter writer = pb_writer(body, sizeof body);
-
-                        if (fake.records[seen].header.type != RECORD_FLUSH)
-                                continue;
-                        answers->n--;
-                        if (answers->level < 0) {
-                                fake_daemon_die(&fake);
-                                continue;
-                        }
-                        pb_put_varint(&writer, 1, (uint64_t)answers->level);
-                        if (answers->refused)
-                                pb_put_varint(&writer, 2, answers->refused);
-                        answers->refused = 0;
-                        fake_daemon_say(&fake, RECORD_FLUSHED, fake.records[seen].header.id, body,
-                                        (size_t)(writer.at - body));
-                }
-        }
-        return NULL;
-}
-
-START_TEST(a_flush_waits_for_its_level) {
-        static const struct {
-                int ask;
-                int answer;
-                bool safe;
-        } cases[] = {
-                {CATENA_JOURNALED, CATENA_JOURNALED, true},
-                {CATENA_SYNCED, CATENA_JOURNALED, false},
-                {CATENA_DELIVERED, CATENA_DELIVERED, true},
-                {CATENA_DELIVERED, CATENA_SYNCED, false},
-        };
-        Answers answers = {.level = cases[_i].answer, .n = 1};
-        pthread_t thread;
-
-        say_span();
-        ck_assert_int_eq(pthread_create(&thread, NULL, answer, &answers), 0);
-        ck_assert(catena_flush_to(cases[_i].ask, 10000) == cases[_i].safe);
-        pthread_join(thread, NULL);
-        ck_assert_uint_eq(fake_daemon_count(&fake, RECORD_SPAN, 0), 2);
-}
-END_TEST
-
-START_TEST(a_flush_after_a_drop_is_false_once) {
-        Answers answers = {.level = CATENA_JOURNALED, .n = 2};
-        char *text = text_of(RECORD_SIZE_MAX);
-        pthread_t thread;
-
-        ck_assert(catena_flush(0)); /* nothing was said */
-        catena_span_set_string(catena_span_start(context, "s", 0), "big", text);
-        ck_assert_int_eq(pthread_create(&thread, NULL, answer, &answers), 0);
-        ck_assert(!catena_flush(10000));
-        ck_assert(catena_flush(10000));
-        pthread_join(thread, NULL);
-        free(text);
-}
-END_TEST
-
-START_TEST(a_flush_is_false_once_where_the_daemon_refused) {
-        Answers answers = {.level = CATENA_JOURNALED, .n = 2, .refused = 3};
-        catena_stats stats;
-        pthread_t thread;
-
-        say_span();
-        ck_assert_int_eq(pthread_create(&thread, NULL, answer, &answers), 0);
-        ck_assert(!catena_flush(10000));
-        ck_assert(catena_flush(10000));
-        pthread_join(thread, NULL);
-        catena_stats_get(&stats, sizeof stats);
-        ck_assert_uint_eq(stats.refused, 3);
-}
-END_TEST
-
-START_TEST(a_flush_ends_in_time_and_when_the_daemon_does) {
-        Answers answers = {.level = -1, .n = 1};
-        pthread_t thread;
-
-        say_span();
-        ck_assert(!catena_flush(30));
-        fake_daemon_take(&fake);
-        fake_daemon_forget(&fake);
-        ck_assert_int_eq(pthread_create(&thread, NULL, answer, &answers), 0);
-        ck_assert(!catena_flush(60000));
-        pthread_join(thread, NULL);
-        ck_assert(!catena_flush_to(7, 0));
-}
-END_TEST
-
-static void *flush(void *user) {
-        (void)user;
-        return catena_flush(10000) ? context : NULL;
-}
-
-START_TEST(threads_flush_together) {
-        enum { N = 8 };
-        Answers answers = {.level = CATENA_SYNCED, .n = N};
-        pthread_t threads[N], daemon;
-        void *safe;
-
-        say_span();
-        ck_assert_int_eq(pthread_create(&daemon, NULL, answer, &answers), 0);
-        for (unsigned i = 0; i < N; i++)
-                ck_assert_int_eq(pthread_create(&threads[i], NULL, flush, NULL), 0);
-        for (unsigned i = 0; i < N; i++) {
-                pthread_join(threads[i], &safe);
-                ck_assert_ptr_nonnull(safe);
-        }
-        pthread_join(daemon, NULL);
-}
-END_TEST
-
-START_TEST(stop_flushes_and_says_goodbye) {
-        Answers answers = {.level = CATENA_SYNCED, .n = 1};
-        catena_span span = catena_span_start(context, "s", 0);
-        pthread_t thread;
-
-        ck_assert_int_eq(pthread_create(&thread, NULL, answer, &answers), 0);
-        ck_assert(catena_stop(10000));
-        pthread_join(thread, NULL);
-        catena_span_end(span);
-        say_span();
-        ck_assert(!catena_span_recording(span));
-        fake_daemon_take(&fake);
-        ck_assert_uint_eq(fake.records[fake.n_records - 1].header.type, RECORD_BYE);
-        ck_assert_int_lt(fake.connections[0].fd, 0);
-        ck_assert_uint_eq(stats().dropped_starts + stats().dropped_ends, 0);
-}
-END_TEST
-
 /* What holds whatever carries the records. */
 static void add_tests(Suite *suite, const char *name, void (*begin)(void)) {
         TCase *tcase = tcase_create(name);
@@ -549,12 +400,6 @@ static void add_tests(Suite *suite, const char *name, void (*begin)(void)) {
         tcase_add_test(tcase, every_size_up_to_the_split_arrives);
         tcase_add_test(tcase, the_descriptor_is_not_inherited);
         tcase_add_test(tcase, the_standard_descriptors_are_left_free);
-        tcase_add_loop_test(tcase, a_flush_waits_for_its_level, 0, 4);
-        tcase_add_test(tcase, a_flush_after_a_drop_is_false_once);
-        tcase_add_test(tcase, a_flush_is_false_once_where_the_daemon_refused);
-        tcase_add_test(tcase, a_flush_ends_in_time_and_when_the_daemon_does);
-        tcase_add_test(tcase, threads_flush_together);
-        tcase_add_test(tcase, stop_flushes_and_says_goodbye);
         suite_add_tcase(suite, tcase);
 }
 
