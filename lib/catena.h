@@ -82,7 +82,6 @@
  * OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT (characters; else OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT).
  * The daemon keeps them, below its own (`limits`): the first ones stay, the others are counted in
  * the span's dropped counts.
-
  *
  * Off. OTEL_SDK_DISABLED=true at run time; -DCATENA_DISABLE compiles it all away: every function is
  * empty and inline, and there is nothing to link (catena-disabled.h). Primitives still work.
@@ -417,7 +416,11 @@ CATENA_API void catena_span_error(catena_span span, const char *type, const char
 CATENA_API void catena_span_end(catena_span span);
 CATENA_API void catena_span_end_at(catena_span span, uint64_t unix_ns);
 
-/* Whether it was decided at the start to record the span: whether attributes are worth making. */
+/*
+ * Whether it was decided at the start to record the span: whether attributes are worth making. One
+ * that is not sampled is recorded only where the daemon has been heard to want it, which takes a
+ * moment from the first span on: a program that does not live so long may catena_flush() after it.
+ */
 CATENA_API bool catena_span_recording(catena_span span);
 
 /* ---- logs ---- */
@@ -480,7 +483,8 @@ enum {
 /*
  * Waits until all that this process said is in the daemon's journal (synced, where it syncs), at
  * most `timeout_ms`. True when it is, and since the last flush nothing was dropped here or refused
- * by the daemon (it is full, the user's share is held, a record is not valid).
+ * by the daemon (it is full, the user's share is held, a record is not valid). By
+ * then it is known what the daemon wants recorded, too.
  */
 CATENA_API bool catena_flush(unsigned timeout_ms);
 CATENA_API bool catena_flush_to(int level, unsigned timeout_ms); /* CATENA_JOURNALED … */

@@ -303,6 +303,8 @@ catena_span catena_span_detached(const char *traceparent) {
         span.flags = given.flags;
         stamp.recording = catena__process_start() &&
                           (given.flags & W3C_FLAG_SAMPLED || catena__link_records_all());
+        if (!stamp.recording && catena__process_on())
+                span_look(catena__clock_coarse_ns()); /* the daemon may want all of them */
         memcpy(span.reserved, &stamp, sizeof stamp);
         return span;
 }

@@ -25,8 +25,7 @@ static catena_span command_exec_start(catena_context *context, const CommandOpti
         const char *program = command_exec_basename(words[0]);
         catena_span span;
 
-        span = catena_span_start(context, options->name ? options->name : program,
-                                 CATENA_KIND_INTERNAL);
+        span = command_trace_start(context, options->name ? options->name : program, NULL);
         catena_span_set(span,
                         (catena_attribute[]){
                                 {.key = "process.command", .value.string = words[0]},

@@ -35,7 +35,7 @@ static bool command_span_find(catena_span *spanp, const char *traceparent) {
         static const catena_span none;
 
         command_trace_begin(NULL);
-        *spanp = catena_span_detached(traceparent);
+        *spanp = command_trace_detached(traceparent);
         if (memcmp(spanp, &none, sizeof none))
                 return true;
         fputs("catena: the first word is the span's TRACEPARENT, as `catena span start` printed "
@@ -90,7 +90,7 @@ static int command_span_start_run(const CommandOptions *options, char **words) {
                 return COMMAND_EXIT_USAGE;
         command_trace_begin(NULL);
         context = catena_context_extract_environ(0);
-        catena_inject_environ(context, catena_span_start_with(context, words[0], &start));
+        catena_inject_environ(context, command_trace_start(context, words[0], &start));
         catena_context_free(context);
         status = command_trace_end(); /* before anybody hears of the span */
         command_span_print(options->export);

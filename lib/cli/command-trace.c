@@ -55,6 +55,26 @@ void command_trace_begin(const char *service) {
         catena_start(&(catena_options){.service_name = given && *given ? NULL : service});
 }
 
+catena_span command_trace_start(catena_context *context, const char *name,
+                                const catena_span_options *options) {
+        catena_span span = catena_span_start_with(context, name, options);
+
+        if (catena_span_recording(span))
+                return span;
+        catena_span_end(span);
+        catena_flush(COMMAND_TRACE_STOP_MS);
+        return catena_span_start_with(context, name, options);
+}
+
+catena_span command_trace_detached(const char *traceparent) {
+        catena_span span = catena_span_detached(traceparent);
+
+        if (catena_span_recording(span))
+                return span;
+        catena_flush(COMMAND_TRACE_STOP_MS);
+        return catena_span_detached(traceparent);
+}
+
 int command_trace_end(void) {
         catena_stats stats = {0};
 

@@ -18,5 +18,12 @@ bool command_trace_attributes(catena_attribute attributes[OPTIONS_LIST_MAX],
  * this process, a script or its shell.
  */
 void command_trace_begin(const char *service);
+/*
+ * Starts a span, as catena_span_start_with() does; the span of catena_span_detached(). What nobody
+ * sampled, the daemon may want to record all the same: its word is waited for.
+ */
+catena_span command_trace_start(catena_context *context, const char *name,
+                                const catena_span_options *options);
+catena_span command_trace_detached(const char *traceparent);
 /* Stops it when all that was said is safe; else tells why not. The exit status. */
 int command_trace_end(void);

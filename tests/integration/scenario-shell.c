@@ -19,19 +19,23 @@ enum { SKIPPED = 77, SOMEBODY_UID = 12345 };
 
 static Harness harness;
 
-static void set_up(void) {
+static void set_up_with(const char *more) {
         static const char *const variables[] = {"TRACEPARENT", "TRACESTATE", "BAGGAGE",
                                                 "OTEL_SERVICE_NAME"};
 
         for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
                 unsetenv(variables[i]);
-        harness_open(&harness, NULL);
+        harness_open(&harness, &(HarnessOptions){.more = more});
         setenv("CATENA_SOCKET", harness.socket, 1);
         setenv("CATENA_CONTROL", harness.control, 1);
         setenv("F", harness.folder, 1);
         setenv("PYTHONDONTWRITEBYTECODE", "1", 1);
         setenv("STEP", CHAIN_STEP, 1);
         setenv("WIRE", WIRE_STEP " --venv " PYTHON_VENV, 1);
+}
+
+static void set_up(void) {
+        set_up_with(NULL);
 }
 
 static void run(const char *script) {
@@ -192,6 +196,40 @@ START_TEST(the_manuals_script_works) {
 }
 END_TEST
 
+/* ---- sampling ---- */
+
+/* Each command is over before it could have heard by itself that the daemon wants everything. */
+START_TEST(an_error_keeps_a_script_that_nobody_sampled) {
+        set_up_with("sampling: { keep_errors: true }\n");
+        setenv("OTEL_TRACES_SAMPLER", "always_off", 1);
+        run("eval \"$($C span start --export bad)\"; $C span event $TRACEPARENT 'half way';"
+            "$C exec --name program true; $C span end $TRACEPARENT --error 'no tape'");
+        harness_await_exactly(&harness, "conservation.traces.finished", 2);
+        ck_assert_uint_eq(harness_get(&harness, "counters.spans_kept"), 2);
+        ck_assert_ptr_nonnull(backend_event(arrived("bad")->span, "half way"));
+        ck_assert_int_eq(arrived("bad")->span->flags & 1, 0);
+        is_under("bad", "program");
+        run("h=$($C span start good); $C span set $h --attr a=b; $C span end $h");
+        harness_await_exactly(&harness, "conservation.traces.unsampled", 1);
+        harness_await_exactly(&harness, "conservation.traces.undecided", 0);
+        ck_assert_uint_eq(harness_get(&harness, "conservation.traces.finished"), 2);
+        ck_assert_uint_eq(harness_get(&harness, "counters.orphans"), 0);
+        unsetenv("OTEL_TRACES_SAMPLER");
+        harness_finish(&harness);
+}
+END_TEST
+
+START_TEST(what_nobody_wants_is_not_even_said) {
+        set_up();
+        setenv("OTEL_TRACES_SAMPLER", "always_off", 1);
+        run("h=$($C span start none); $C span set $h --attr a=b; $C span end $h --error no");
+        ck_assert_uint_eq(harness_get(&harness, "counters.spans_accepted"), 0);
+        ck_assert_uint_eq(harness_get(&harness, "counters.orphans"), 0);
+        unsetenv("OTEL_TRACES_SAMPLER");
+        harness_finish(&harness);
+}
+END_TEST
+
 /* ---- who may, and how long ---- */
 
 /* The session's process is gone, and so is the daemon. */
@@ -309,5 +347,6 @@ END_TEST
 
 SCENARIO_RUN("shell", four_processes_are_one_trace_and_one_chain, commands_spans_and_programs_nest,
              a_handle_alone_makes_one_trace, log_records_stand_under_the_span,
-             the_manuals_script_works, a_span_outlives_the_daemon, another_user_may_not_end_it,
+             the_manuals_script_works, an_error_keeps_a_script_that_nobody_sampled,
+             what_nobody_wants_is_not_even_said, a_span_outlives_the_daemon, another_user_may_not_end_it,
              what_the_daemon_refuses_is_told, who_speaks_of_it_may_die)

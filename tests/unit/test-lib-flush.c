@@ -43,6 +43,7 @@ typedef struct Answers {
         int level; /* -1: hang up instead */
         unsigned n;
         uint64_t refused; /* the first one tells */
+        bool wants_all;   /* and greets before it does */
 } Answers;
 
 static void *answer(void *user) {
@@ -61,6 +62,9 @@ static void *answer(void *user) {
                         if (fake.records[seen].header.type != RECORD_FLUSH)
                                 continue;
                         answers->n--;
+                        if (answers->wants_all)
+                                fake_daemon_answer(fake.connections[0].fd, FAKE_TOKEN, 1, false,
+                                                   -1);
                         if (answers->level < 0) {
                                 fake_daemon_die(&fake);
                                 continue;
@@ -98,13 +102,17 @@ START_TEST(a_flush_waits_for_its_level) {
 }
 END_TEST
 
+START_TEST(nothing_said_is_safe) {
+        ck_assert(catena_flush(0));
+}
+END_TEST
+
 START_TEST(a_flush_after_a_drop_is_false_once) {
         Answers answers = {.level = CATENA_JOURNALED, .n = 2};
         static char text[RECORD_SIZE_MAX + 1];
         pthread_t thread;
 
         memset(text, 'x', sizeof text - 1);
-        ck_assert(catena_flush(0)); /* nothing was said */
         catena_span_set_string(catena_span_start(context, "s", 0), "big", text);
         ck_assert_int_eq(pthread_create(&thread, NULL, answer, &answers), 0);
         ck_assert(!catena_flush(10000));
@@ -184,12 +192,36 @@ START_TEST(stop_flushes_and_says_goodbye) {
 }
 END_TEST
 
+/* A short-lived process: what is not sampled is recorded as soon as the daemon was heard. */
+START_TEST(a_flush_hears_what_is_to_be_recorded) {
+        static const char handle[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+        Answers answers = {.level = CATENA_JOURNALED, .n = 1, .wants_all = true};
+        pthread_t thread;
+
+        catena_context_free(context);
+        context = catena_context_extract_strings(handle, NULL, NULL, 0);
+        ck_assert(catena_flush(0)); /* there is no connection */
+        if (_i)
+                ck_assert(!catena_span_recording(catena_span_detached(handle)));
+        else
+                ck_assert(!catena_span_recording(catena_span_start(context, "s", 0)));
+        ck_assert_int_eq(pthread_create(&thread, NULL, answer, &answers), 0);
+        ck_assert(catena_flush(10000));
+        pthread_join(thread, NULL);
+        ck_assert(catena_span_recording(catena_span_start(context, "s", 0)));
+        ck_assert(catena_span_recording(catena_span_detached(handle)));
+        fake_daemon_take(&fake);
+        ck_assert_uint_eq(fake_daemon_count(&fake, RECORD_SPAN, 0), 1);
+}
+END_TEST
+
 static void add_tests(Suite *suite, const char *name, void (*begin)(void)) {
         TCase *tcase = tcase_create(name);
 
         tcase_add_checked_fixture(tcase, begin, stop);
         tcase_set_timeout(tcase, 30);
         tcase_add_loop_test(tcase, a_flush_waits_for_its_level, 0, 4);
+        tcase_add_test(tcase, nothing_said_is_safe);
         tcase_add_test(tcase, a_flush_after_a_drop_is_false_once);
         tcase_add_test(tcase, a_flush_is_false_once_where_the_daemon_refused);
         tcase_add_test(tcase, a_flush_ends_in_time_and_when_the_daemon_does);
@@ -198,10 +230,21 @@ static void add_tests(Suite *suite, const char *name, void (*begin)(void)) {
         suite_add_tcase(suite, tcase);
 }
 
+/* Before WELCOME. */
+static void add_stream_tests(Suite *suite) {
+        TCase *tcase = tcase_create("stream only");
+
+        tcase_add_checked_fixture(tcase, start, stop);
+        tcase_set_timeout(tcase, 30);
+        tcase_add_loop_test(tcase, a_flush_hears_what_is_to_be_recorded, 0, 2);
+        suite_add_tcase(suite, tcase);
+}
+
 int main(void) {
         Suite *suite = suite_create("lib-flush");
 
         add_tests(suite, "stream", start);
         add_tests(suite, "arena", start_with_arena);
+        add_stream_tests(suite);
         return unit_run(suite);
 }
