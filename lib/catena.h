@@ -483,8 +483,8 @@ enum {
 /*
  * Waits until all that this process said is in the daemon's journal (synced, where it syncs), at
  * most `timeout_ms`. True when it is, and since the last flush nothing was dropped here or refused
- * by the daemon (it is full, the user's share is held, a record is not valid). By
- * then it is known what the daemon wants recorded, too.
+ * by the daemon (it is full, the user's share is held, a record is not valid). By then it is known,
+ * too, what the daemon wants recorded.
  */
 CATENA_API bool catena_flush(unsigned timeout_ms);
 CATENA_API bool catena_flush_to(int level, unsigned timeout_ms); /* CATENA_JOURNALED … */
