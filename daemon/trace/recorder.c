@@ -290,6 +290,8 @@ static size_t recorder_look_ahead(const Session *session, const JournalBlock *bl
         header = record_header_read(block->records + offset);
         if (header.type == RECORD_SPAN)
                 map_prefetch(&session->spans, header.id);
+        if (header.context)
+                map_prefetch(&session->contexts, header.context);
         return offset + record_stride(header.size);
 }
 
