@@ -5,7 +5,8 @@
  *
  * It keeps no more spans under way than --window allows, as the sink's page tells, waits until
  * all have arrived there, and prints one line of JSON: the CPU time that the process --pid took
- * meanwhile, its memory, and what was lost.
+ * meanwhile, its memory, and what was lost. With --rest it then says nothing for so many
+ * milliseconds, twice: memory after that, and the CPU time of the second rest, are printed, too.
  */
 
 #include "tests/bench/load.h"
@@ -22,6 +23,8 @@
 enum {
         LOAD_TURN = 32, /* spans of a client before the next one has its turn */
         LOAD_NAP_NS = 100 * 1000,
+        LOAD_NS_A_MS = 1000 * 1000,
+        LOAD_NS_A_S = 1000 * LOAD_NS_A_MS,
         LOAD_SPAN_NS = 1000 * 1000, /* how long spans say they took */
 };
 
@@ -86,7 +89,10 @@ static LoadUsage load_usage(pid_t pid) {
 /* ---- saying ---- */
 
 static void load_nap(uint64_t ns) {
-        nanosleep(&(struct timespec){.tv_nsec = (long)ns}, NULL);
+        struct timespec nap = {.tv_sec = (time_t)(ns / LOAD_NS_A_S),
+                               .tv_nsec = (long)(ns % LOAD_NS_A_S)};
+
+        nanosleep(&nap, NULL);
 }
 
 /* Waits until at most `n_more` of the spans said are under way; false: they are lost. */
@@ -147,18 +153,24 @@ static void load_run(Load *load) {
         Page *page = page_open(load->options.page);
         LoadHttp *http = load->options.http_port ? load_http_open(load) : NULL;
         LoadStream *stream = http ? NULL : load_stream_open(load);
-        LoadUsage before = load_usage(load->options.pid), after;
+        LoadUsage before = load_usage(load->options.pid), after, resting, rested;
         uint64_t base = page->n_spans, n_said, n_arrived;
 
         n_said = load_say(load, page, stream, http);
         after = load_usage(load->options.pid);
         n_arrived = page->n_spans - base;
+        load_nap(load->options.rest_ns);
+        resting = load_usage(load->options.pid);
+        load_nap(load->options.rest_ns);
+        rested = load_usage(load->options.pid);
         printf("{\"said\":%" PRIu64 ",\"arrived\":%" PRIu64 ",\"arenas\":%u,\"refused\":%" PRIu64
                ",\"wall_ns\":%" PRIu64 ",\"cpu_ns\":%" PRIu64 ",\"rss_before_kib\":%" PRIu64
-               ",\"rss_kib\":%" PRIu64 ",\"shared_kib\":%" PRIu64 ",\"peak_kib\":%" PRIu64 "}\n",
+               ",\"rss_kib\":%" PRIu64 ",\"shared_kib\":%" PRIu64 ",\"peak_kib\":%" PRIu64
+               ",\"rest_kib\":%" PRIu64 ",\"rest_shared_kib\":%" PRIu64 ",\"rest_cpu_ns\":%" PRIu64
+               "}\n",
                n_said, n_arrived, load->n_arenas, load->n_refused, after.wall_ns - before.wall_ns,
                after.cpu_ns - before.cpu_ns, before.rss_kib, after.rss_kib, after.shared_kib,
-               after.peak_kib);
+               after.peak_kib, rested.rss_kib, rested.shared_kib, rested.cpu_ns - resting.cpu_ns);
 }
 
 /* ---- options ---- */
@@ -216,6 +228,9 @@ static void load_option(LoadOptions *options, int option, const char *value) {
         case 'w':
                 options->window = number;
                 break;
+        case 'R':
+                options->rest_ns = number * LOAD_NS_A_MS;
+                break;
         default:
                 exit(EXIT_FAILURE);
         }
@@ -229,7 +244,8 @@ int main(int argc, char **argv) {
                 {"kind", required_argument, NULL, 'k'},   {"a-send", required_argument, NULL, 'a'},
                 {"open", required_argument, NULL, 'o'},   {"chains", required_argument, NULL, 'C'},
                 {"rate", required_argument, NULL, 'r'},   {"window", required_argument, NULL, 'w'},
-                {"arena", no_argument, NULL, 'A'},        {0},
+                {"arena", no_argument, NULL, 'A'},        {"rest", required_argument, NULL, 'R'},
+                {0},
         };
         Load load = {
                 .options = {.n_clients = 1, .n_a_send = 1, .n_request = 1000, .window = 40000},

@@ -29,6 +29,7 @@ typedef struct LoadOptions {
         unsigned n_request; /* spans in an HTTP request */
         uint64_t rate;      /* spans a second; 0: as fast as they are taken */
         uint64_t window;    /* spans that may be under way */
+        uint64_t rest_ns;   /* of nothing said, at the end */
 } LoadOptions;
 
 typedef struct Load {

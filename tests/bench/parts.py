@@ -346,7 +346,23 @@ def memory(bench, sizes):
         "catenad at full speed, as many spans as an hour brings at 10,000 a second (36 million;\n"
         "fewer in a quick run).\n\n"
         + table(["after", "MiB", "less journal", "1,000 spans/s", "lost"], rows)
+        + "\nAnd at rest, the clients that have traced still there.\n\n"
+        + table(["clients", "MiB", "less journal", f"CPU ms in {REST_MS // 1000} s"],
+                [at_rest(bench, n, sizes) for n in (1, 256)])
     )
+
+
+REST_MS = 3000
+
+
+def at_rest(bench, n_clients, sizes):
+    process, target = bench.start_catenad("none")
+    result = bench.load(process, target, sizes.daemon_spans, "--kind", "joined", "--clients",
+                        n_clients, "--rest", REST_MS, *ARENA)
+    bench.stop(process)
+    own_kib = result["rest_kib"] - result["rest_shared_kib"]
+    return [n_clients, number(result["rest_kib"] / KIB_A_MIB), number(own_kib / KIB_A_MIB),
+            number(result["rest_cpu_ns"] / 1e6)]
 
 
 PARTS = {"caller": caller, "daemon": daemon, "scale": scale, "latency": latency,
