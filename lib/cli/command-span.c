@@ -3,6 +3,7 @@
 #include "lib/catena.h"
 #include "lib/cli/command-trace.h"
 #include "lib/cli/command.h"
+#include "lib/cli/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,16 +64,35 @@ static void command_span_print_variable(const char *name) {
         puts("'");
 }
 
-static void command_span_print(bool export) {
+static const char *const command_span_variables[] = {"TRACEPARENT", "TRACESTATE", "BAGGAGE"};
+
+enum { N_VARIABLES = sizeof command_span_variables / sizeof *command_span_variables };
+
+static void command_span_print_json(void) {
+        static const char *const members[N_VARIABLES] = {"traceparent", "tracestate", "baggage"};
+
+        fputs("{\"v\":1", stdout);
+        for (size_t i = 0; i < N_VARIABLES; i++) {
+                const char *value = getenv(command_span_variables[i]);
+
+                if (!value)
+                        continue;
+                printf(",\"%s\":", members[i]);
+                text_print_json(stdout, value);
+        }
+        puts("}");
+}
+
+static void command_span_print(const CommandOptions *options) {
         const char *traceparent = getenv("TRACEPARENT");
 
-        if (!export) {
+        if (options->json)
+                command_span_print_json();
+        else if (options->export)
+                for (size_t i = 0; i < N_VARIABLES; i++)
+                        command_span_print_variable(command_span_variables[i]);
+        else
                 puts(traceparent ? traceparent : "");
-                return;
-        }
-        command_span_print_variable("TRACEPARENT");
-        command_span_print_variable("TRACESTATE");
-        command_span_print_variable("BAGGAGE");
 }
 
 static int command_span_start_run(const CommandOptions *options, char **words) {
@@ -85,6 +105,10 @@ static int command_span_start_run(const CommandOptions *options, char **words) {
         catena_context *context;
         int status;
 
+        if (options->json && options->export) {
+                fputs("catena span start: --json and --export exclude each other\n", stderr);
+                return COMMAND_EXIT_USAGE;
+        }
         if (!command_trace_attributes(attributes, &options->attributes, "span start") ||
             !command_span_kind(&start.kind, options->kind))
                 return COMMAND_EXIT_USAGE;
@@ -93,7 +117,7 @@ static int command_span_start_run(const CommandOptions *options, char **words) {
         catena_inject_environ(context, command_trace_start(context, words[0], &start));
         catena_context_free(context);
         status = command_trace_end(); /* before anybody hears of the span */
-        command_span_print(options->export);
+        command_span_print(options);
         return status;
 }
 
@@ -145,6 +169,7 @@ static const Option command_span_start_options[] = {
          offsetof(CommandOptions, kind)},
         {"--export", NULL, "print all three variables, to be evaluated by the shell", OPTION_FLAG,
          offsetof(CommandOptions, export)},
+        COMMAND_OPTION_JSON,
         COMMAND_OPTION_HELP,
         {0},
 };

@@ -116,6 +116,26 @@ size_t text_print(FILE *out, const char *text, size_t columns) {
         return width + 1;
 }
 
+void text_print_json(FILE *out, const char *text) {
+        uint32_t character;
+        size_t size;
+
+        putc('"', out);
+        for (; *text; text += size ? size : 1) {
+                size = text_decode(&character, text);
+                if (!size) {
+                        fputs("\xef\xbf\xbd", out);
+                } else if (character < 0x20) {
+                        fprintf(out, "\\u%04x", character);
+                } else {
+                        if (character == '"' || character == '\\')
+                                putc('\\', out);
+                        fwrite(text, 1, size, out);
+                }
+        }
+        putc('"', out);
+}
+
 /* ---- durations ---- */
 
 void text_duration(char text[TEXT_DURATION_MAX], uint64_t ns) {

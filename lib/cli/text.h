@@ -22,6 +22,9 @@ enum { TEXT_DURATION_MAX = 32 };
 /* Returns the columns taken, at most `columns`; what is cut ends in `…`. `out` NULL: measures. */
 size_t text_print(FILE *out, const char *text, size_t columns);
 
+/* As a string of JSON; what is no UTF-8 is replaced. */
+void text_print_json(FILE *out, const char *text);
+
 /* "850 µs", "12.3 ms", "1.24 s", "3 min 20 s", "2 h 5 min", "3 d 4 h" */
 void text_duration(char text[TEXT_DURATION_MAX], uint64_t ns);
 

@@ -179,6 +179,24 @@ START_TEST(log_records_stand_under_the_span) {
 }
 END_TEST
 
+START_TEST(a_handle_as_json_is_read_by_anything) {
+        const BackendSpan *span;
+
+        set_up();
+        run("T=00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01;"
+            "TRACESTATE='a=\"b\"' TRACEPARENT=$T $C --json span start job >$F/json;"
+            "python3 -c 'import json, sys\n"
+            "said = json.load(open(sys.argv[1]))\n"
+            "assert said[\"v\"] == 1 and said[\"baggage\"]\n"
+            "assert said[\"tracestate\"] == \"a=\\\"b\\\"\"\n"
+            "print(said[\"traceparent\"])' $F/json >$F/handle && $C span end $(cat $F/handle)");
+        harness_await(&harness, "counters.spans_finished", 1);
+        span = arrived("job");
+        ck_assert_str_eq(span->span->trace_state, "a=\"b\"");
+        harness_finish(&harness);
+}
+END_TEST
+
 /* The manual's example is what people paste. */
 START_TEST(the_manuals_script_works) {
         set_up();
@@ -347,6 +365,7 @@ END_TEST
 
 SCENARIO_RUN("shell", four_processes_are_one_trace_and_one_chain, commands_spans_and_programs_nest,
              a_handle_alone_makes_one_trace, log_records_stand_under_the_span,
+             a_handle_as_json_is_read_by_anything,
              the_manuals_script_works, an_error_keeps_a_script_that_nobody_sampled,
              what_nobody_wants_is_not_even_said, a_span_outlives_the_daemon, another_user_may_not_end_it,
              what_the_daemon_refuses_is_told, who_speaks_of_it_may_die)

@@ -84,6 +84,8 @@ START_TEST(bad_usage_is_told) {
                 {"$C exec --attr colour true", "catena exec: --attr is followed by KEY=VALUE\n"},
                 {"$C flush --timeout 5", "catena flush: --timeout 5 is no time"},
                 {"$C chain --dot --json x", "catena chain: --json and --dot exclude each other\n"},
+                {"$C span start --json --export x",
+                 "catena span start: --json and --export exclude each other\n"},
                 {"$C chains --limit few", "catena chains: --limit few is no number\n"},
                 {"$C chains --runing",
                  "catena chains: unknown option --runing; did you mean --running?\n"},

@@ -46,6 +46,19 @@ START_TEST(ill_formed_bytes_are_escaped) {
 }
 END_TEST
 
+START_TEST(json_is_escaped) {
+        char *data;
+        size_t size;
+        FILE *out = open_memstream(&data, &size);
+
+        text_print_json(out, "a=\"b\\\",\n\xc3\x9c\xff\xe2\x82");
+        fclose(out);
+        ck_assert_str_eq(data, "\"a=\\\"b\\\\\\\",\\u000a\xc3\x9c"
+                               "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
+        free(data);
+}
+END_TEST
+
 START_TEST(what_does_not_fit_is_cut) {
         shows("charge", 6, "charge", 6);
         shows("charge", 5, "char…", 5);
@@ -113,6 +126,7 @@ int main(void) {
         tcase_add_test(tcase, plain_text_is_shown_as_it_is);
         tcase_add_test(tcase, what_could_harm_a_terminal_is_escaped);
         tcase_add_test(tcase, ill_formed_bytes_are_escaped);
+        tcase_add_test(tcase, json_is_escaped);
         tcase_add_test(tcase, what_does_not_fit_is_cut);
         tcase_add_test(tcase, durations_have_three_digits);
         tcase_add_test(tcase, suggests_the_nearest_word);
