@@ -376,7 +376,7 @@ CATENA_API catena_span catena_span_child(catena_span parent, const char *name, u
  * it: to be changed and ended here, and a parent like any. No span (all zero) of what is not valid.
  * The daemon must have its start before it hears more: flush before you hand the traceparent on.
  * What is said of a span that is over, is not detached or is another user's, is dropped there and
- * counted. Any thread.
+ * counted: catena_stats.orphans tells after a flush. Any thread.
  */
 CATENA_API catena_span catena_span_detached(const char *traceparent);
 
@@ -511,6 +511,8 @@ typedef struct catena_stats {
         uint64_t dropped_logs;
         uint64_t refused; /* records that the daemon refused, as it said at the last flush */
         uint64_t headers_refused; /* extracted: malformed or over a limit, as a whole or in part */
+        uint64_t orphans; /* about spans that are over, were never started or are another user's, */
+                          /* as the daemon said at the last flush */
 } catena_stats;
 
 /*

@@ -26,7 +26,7 @@ typedef struct CountFlow {
 /* Shared by the threads whose numbers are congruent. */
 static struct {
         _Alignas(COUNT_LINE) CountFlow sent;
-        Counter connections, refused, misuse, headers_refused;
+        Counter connections, refused, orphans, misuse, headers_refused;
         Counter lost[_LOST_N][_LOST_KINDS_N];
 } count_lanes[COUNT_LANES];
 
@@ -94,6 +94,10 @@ void catena__count_refused(uint64_t n) {
         count_add(&count_lanes[count_lane()].refused, n);
 }
 
+void catena__count_orphans(uint64_t n) {
+        count_add(&count_lanes[count_lane()].orphans, n);
+}
+
 static uint64_t count_lost(Lost reason, LostKind kind) {
         uint64_t n = 0;
 
@@ -145,6 +149,7 @@ static catena_stats count_sum(void) {
         for (unsigned i = 0; i < COUNT_LANES; i++) {
                 sum.connections += atomic_load(&count_lanes[i].connections);
                 sum.refused += atomic_load(&count_lanes[i].refused);
+                sum.orphans += atomic_load(&count_lanes[i].orphans);
                 sum.misuse += atomic_load(&count_lanes[i].misuse);
                 sum.headers_refused += atomic_load(&count_lanes[i].headers_refused);
         }

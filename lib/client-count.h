@@ -34,6 +34,7 @@ void catena__count_connection(void);
 bool catena__count_has_said(void);
 /* By the daemon, as it says. */
 void catena__count_refused(uint64_t n);
+void catena__count_orphans(uint64_t n); /* records that it has no span for */
 /* All the records that were dropped, and those that the daemon refused. */
 uint64_t catena__count_dropped(void);
 /* A forked child starts at zero. */

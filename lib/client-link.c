@@ -32,6 +32,7 @@ enum {
         WELCOME_THRESHOLD = 5,
         FLUSH_LEVEL = 1,
         FLUSH_REFUSED = 2,
+        FLUSH_ORPHANS = 3,
 };
 
 /* What came and is not understood yet. Records that do not fit are passed over. */
@@ -164,6 +165,8 @@ static void link_flushed(const RecordHeader *header, const uint8_t *body) {
                         level = field.value;
                 else if (field.number == FLUSH_REFUSED && field.wire == PB_VARINT)
                         catena__count_refused(field.value);
+                else if (field.number == FLUSH_ORPHANS && field.wire == PB_VARINT)
+                        catena__count_orphans(field.value);
         catena__flush_answered(header->id, (uint32_t)level);
 }
 

@@ -142,16 +142,18 @@ void intake_greeted(Intake *intake) {
 
 /* Notes what concerns the connection itself. */
 static int intake_note(Intake *intake, const RecordHeader *header) {
+        IntakeFlush flush = {.id = header->id, .second_cut = intake->cut.second};
+
         switch (header->type) {
         case RECORD_HELLO:
                 intake->fault = "a second HELLO";
                 return INTAKE_E_FAULT;
         case RECORD_FLUSH:
-                if (intake->flushes.size == INTAKE_FLUSHES_MAX * sizeof header->id) {
+                if (intake->flushes.size == INTAKE_FLUSHES_MAX * sizeof flush) {
                         intake->fault = "too many FLUSH at once";
                         return INTAKE_E_FAULT;
                 }
-                return buffer_append(&intake->flushes, &header->id, sizeof header->id);
+                return buffer_append(&intake->flushes, &flush, sizeof flush);
         case RECORD_BYE:
                 intake->said_bye = true;
                 return 0;

@@ -36,6 +36,12 @@ typedef struct IntakeCut {
         uint32_t ends[ARENA_CHUNKS]; /* of what there is in each chunk */
 } IntakeCut;
 
+/* A FLUSH that came in a pass. */
+typedef struct IntakeFlush {
+        uint64_t id;
+        bool second_cut; /* so did, maybe, what it is about, which the next pass settles */
+} IntakeFlush;
+
 typedef struct Intake {
         Recorder *recorder;
         int fd;             /* -1: nothing comes by a socket */
@@ -46,7 +52,7 @@ typedef struct Intake {
         uint64_t n_partials;  /* records so far that did not come in one piece */
         bool open;            /* records were taken that no pass has completed */
         bool said_bye;
-        Buffer flushes; /* ids of FLUSH to be answered when the pass is complete: uint64_t */
+        Buffer flushes; /* IntakeFlush, to be answered when the pass is complete */
         const char *fault;
         uint64_t n_bytes; /* received */
 } Intake;

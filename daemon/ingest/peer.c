@@ -5,6 +5,7 @@
 #include "daemon/base/error.h"
 #include "daemon/base/log.h"
 #include "daemon/ingest/peer-arena.h"
+#include "daemon/ingest/peer-flush.h"
 #include "daemon/ingest/process.h"
 
 #include <errno.h>
@@ -95,31 +96,15 @@ static int peer_welcome(Peer *peer, bool hello_arena) {
         return error_trace(r);
 }
 
-/* What its client has not been told of yet. */
-static uint64_t peer_refused_untold(Session *session) {
-        uint64_t n = session->n_refused - session->n_refused_told;
-
-        session->n_refused_told = session->n_refused;
-        return n;
-}
-
-/* Answers every FLUSH of a pass that is complete. */
+/* Answers every FLUSH that a complete pass leaves due. */
 static int peer_answer_flushes(Peer *peer) {
-        Buffer *flushes = &peer->intake.flushes, records = BUFFER_NULL;
-        int r = 0;
+        Buffer records = BUFFER_NULL;
+        int r;
 
-        if (!flushes->size)
-                return 0;
-        for (size_t at = 0; !r && at < flushes->size; at += sizeof(uint64_t)) {
-                uint64_t id;
-
-                memcpy(&id, flushes->data + at, sizeof id);
-                r = protocol_put_flushed(&records, id, peer_refused_untold(peer->session));
-        }
-        if (!r)
+        r = peer_flush_passed(peer, &records);
+        if (!r && records.size)
                 r = peer_answer(peer, &records);
         buffer_deinit(&records);
-        buffer_deinit(flushes);
         return error_trace(r);
 }
 

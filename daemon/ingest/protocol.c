@@ -18,6 +18,7 @@ enum {
         PROTOCOL_WELCOME_THRESHOLD = 5,
         PROTOCOL_RECORDING_ALL = 1,
         PROTOCOL_FLUSH_REFUSED = 2,
+        PROTOCOL_FLUSH_ORPHANS = 3,
         PROTOCOL_ERROR_MESSAGE = 1,
         PROTOCOL_LOST_STARTS = 1, /* the others behind it, in ArenaLost's order */
         PROTOCOL_LOST_REASON = 5,
@@ -133,13 +134,15 @@ int protocol_put_welcome(Buffer *out, const uint8_t *token, bool arena,
         return protocol_put(out, RECORD_WELCOME, 0, body, (size_t)(writer.at - body));
 }
 
-int protocol_put_flushed(Buffer *out, uint64_t id, uint64_t n_refused) {
+int protocol_put_flushed(Buffer *out, uint64_t id, const ProtocolFlushed *flushed) {
         uint8_t body[PROTOCOL_BODY_MAX];
         PbWriter writer = pb_writer(body, sizeof body);
 
         /* level: FLUSH_JOURNALED is the default, 0 */
-        if (n_refused)
-                pb_put_varint(&writer, PROTOCOL_FLUSH_REFUSED, n_refused);
+        if (flushed->n_refused)
+                pb_put_varint(&writer, PROTOCOL_FLUSH_REFUSED, flushed->n_refused);
+        if (flushed->n_orphans)
+                pb_put_varint(&writer, PROTOCOL_FLUSH_ORPHANS, flushed->n_orphans);
         return protocol_put(out, RECORD_FLUSHED, id, body, (size_t)(writer.at - body));
 }
 

@@ -47,6 +47,11 @@ typedef struct ProtocolSampling {
 int protocol_put_welcome(Buffer *out, const uint8_t *token, bool arena,
                          const ProtocolSampling *sampling);
 int protocol_put_sampling(Buffer *out, const ProtocolSampling *sampling);
-/* Level: journaled. `n_refused`: records that were refused since the last one. */
-int protocol_put_flushed(Buffer *out, uint64_t id, uint64_t n_refused);
+/* What a FLUSHED tells, the counts since the last one. Level: journaled. */
+typedef struct ProtocolFlushed {
+        uint64_t n_refused; /* records */
+        uint64_t n_orphans; /* records about spans that are not there */
+} ProtocolFlushed;
+
+int protocol_put_flushed(Buffer *out, uint64_t id, const ProtocolFlushed *flushed);
 int protocol_put_error(Buffer *out, const char *text);

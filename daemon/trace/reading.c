@@ -14,8 +14,15 @@ static const uint64_t LOST_CLAIM_MAX = UINT64_C(1) << 40;
 
 /* ---- spans ---- */
 
+/* Whoever says so is told, unless it was before a crash. */
+static void recorder_note_orphans(const Recorder *recorder, Session *session, uint64_t n) {
+        if (session && !recorder->replaying)
+                session->n_orphans_untold += n;
+}
+
 void recorder_drop_orphan(Recorder *recorder, Span *span) {
         recorder->counters.orphans += span->object.fragments.n_fragments;
+        recorder_note_orphans(recorder, span->object.session, span->object.fragments.n_fragments);
         recorder->open_bytes -= span->object.fragments.n_bytes;
         recorder->n_objects--;
         span_free(span);
@@ -201,6 +208,7 @@ static int recorder_read_span(Recorder *recorder, Session *session, const Record
         }
         if (span->closed || (start && span->started)) {
                 recorder->counters.late++;
+                recorder_note_orphans(recorder, session, 1);
                 return 0;
         }
         r = recorder_add_fragment(recorder, span, record, summary);

@@ -105,6 +105,7 @@ typedef struct Session {
         uint64_t n_accepted; /* spans */
         uint64_t n_refused;  /* records */
         uint64_t n_refused_told; /* of these, its client knows of; ingest's */
+        uint64_t n_orphans_untold; /* fragments of spans that are not there: to be told; live */
         uint64_t n_lost;     /* spans, updates, ends and logs that the client says it dropped */
         uint64_t n_lost_ends;
         struct MetricsSeries *series[SESSION_SERIES_N]; /* some that count its spans; metrics' */

@@ -76,11 +76,18 @@ catena_span command_trace_detached(const char *traceparent) {
 }
 
 int command_trace_end(void) {
+        bool safe = catena_stop(COMMAND_TRACE_STOP_MS);
         catena_stats stats = {0};
 
-        if (catena_stop(COMMAND_TRACE_STOP_MS))
-                return COMMAND_EXIT_YES;
         catena_stats_get(&stats, sizeof stats);
+        if (stats.orphans) {
+                fputs("catena: there is no such span: it is over, was never started, or belongs to "
+                      "another user\n",
+                      stderr);
+                return COMMAND_EXIT_NO;
+        }
+        if (safe)
+                return COMMAND_EXIT_YES;
         if (stats.dropped_not_connected) {
                 fputs("catena: no daemon is there to be told\n", stderr);
                 return COMMAND_EXIT_NO_DAEMON;

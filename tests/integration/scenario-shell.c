@@ -328,6 +328,34 @@ START_TEST(what_the_daemon_refuses_is_told) {
 }
 END_TEST
 
+/* Every way to change it. */
+static void is_not_there(const char *handle_file) {
+        static const char *const says[] = {"event $H late", "set $H --attr a=b", "end $H",
+                                           "end $H --error late"};
+        char script[256];
+
+        for (size_t i = 0; i < sizeof says / sizeof *says; i++) {
+                snprintf(script, sizeof script, "H=$(cat $F/%s); $C span %s", handle_file, says[i]);
+                ck_assert_int_eq(shell(script), 1);
+                ck_assert_str_eq(shell_output, "catena: there is no such span: it is over, was "
+                                               "never started, or belongs to another user\n");
+        }
+}
+
+START_TEST(a_span_that_is_not_there_is_told) {
+        set_up();
+        run("$C span start job >$F/handle; $C span end $(cat $F/handle)");
+        is_not_there("handle");
+        harness_await(&harness, "counters.spans_finished", 1);
+        is_not_there("handle");
+        run("echo 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 >$F/invented");
+        is_not_there("invented");
+        run("$C exec sh -c 'echo $TRACEPARENT >$F/own'");
+        is_not_there("own");
+        harness_finish(&harness);
+}
+END_TEST
+
 static const char *handle;
 
 static void keep_an_own_one_open(void *user) {
@@ -367,5 +395,6 @@ SCENARIO_RUN("shell", four_processes_are_one_trace_and_one_chain, commands_spans
              a_handle_alone_makes_one_trace, log_records_stand_under_the_span,
              a_handle_as_json_is_read_by_anything,
              the_manuals_script_works, an_error_keeps_a_script_that_nobody_sampled,
-             what_nobody_wants_is_not_even_said, a_span_outlives_the_daemon, another_user_may_not_end_it,
-             what_the_daemon_refuses_is_told, who_speaks_of_it_may_die)
+             what_nobody_wants_is_not_even_said, a_span_outlives_the_daemon,
+             another_user_may_not_end_it, what_the_daemon_refuses_is_told,
+             a_span_that_is_not_there_is_told, who_speaks_of_it_may_die)

@@ -42,7 +42,8 @@ static catena_stats stats(void) {
 typedef struct Answers {
         int level; /* -1: hang up instead */
         unsigned n;
-        uint64_t refused; /* the first one tells */
+        uint64_t refused; /* the first one tells, … */
+        uint64_t orphans; /* … and this */
         bool wants_all;   /* and greets before it does */
 } Answers;
 
@@ -72,7 +73,9 @@ static void *answer(void *user) {
                         pb_put_varint(&writer, 1, (uint64_t)answers->level);
                         if (answers->refused)
                                 pb_put_varint(&writer, 2, answers->refused);
-                        answers->refused = 0;
+                        if (answers->orphans)
+                                pb_put_varint(&writer, 3, answers->orphans);
+                        answers->refused = answers->orphans = 0;
                         fake_daemon_say(&fake, RECORD_FLUSHED, fake.records[seen].header.id, body,
                                         (size_t)(writer.at - body));
                 }
@@ -133,6 +136,21 @@ START_TEST(a_flush_is_false_once_where_the_daemon_refused) {
         pthread_join(thread, NULL);
         catena_stats_get(&stats, sizeof stats);
         ck_assert_uint_eq(stats.refused, 3);
+}
+END_TEST
+
+/* They are no losses: whoever asks is told. */
+START_TEST(a_flush_hears_of_spans_that_are_not_there) {
+        Answers answers = {.level = CATENA_JOURNALED, .n = 2, .orphans = 2};
+        pthread_t thread;
+
+        say_span();
+        ck_assert_int_eq(pthread_create(&thread, NULL, answer, &answers), 0);
+        ck_assert(catena_flush_to(CATENA_JOURNALED, 10000));
+        ck_assert_uint_eq(stats().orphans, 2);
+        ck_assert(catena_flush_to(CATENA_JOURNALED, 10000));
+        ck_assert_uint_eq(stats().orphans, 2);
+        pthread_join(thread, NULL);
 }
 END_TEST
 
@@ -224,6 +242,7 @@ static void add_tests(Suite *suite, const char *name, void (*begin)(void)) {
         tcase_add_test(tcase, nothing_said_is_safe);
         tcase_add_test(tcase, a_flush_after_a_drop_is_false_once);
         tcase_add_test(tcase, a_flush_is_false_once_where_the_daemon_refused);
+        tcase_add_test(tcase, a_flush_hears_of_spans_that_are_not_there);
         tcase_add_test(tcase, a_flush_ends_in_time_and_when_the_daemon_does);
         tcase_add_test(tcase, threads_flush_together);
         tcase_add_test(tcase, stop_flushes_and_says_goodbye);
