@@ -5,12 +5,13 @@
  * Waiting for a flush
  *
  * What clients sent before the flush was asked for lies in sockets that have become readable by
- * then, so it is in the journal once the loop has gone round a whole turn. For `delivered` all that
- * is open is then sealed, and each exporter must have answered for what was sealed up to there.
+ * then, so it is in the journal once the loop has gone round a whole turn. For `delivered` what
+ * waits for sampling is then waited for, all that is open sealed, and its delivery awaited.
  *
  * Borrows: the Recorder.  I/O: none.  Clock: passed in.
  */
 
+#include "daemon/trace/delivery.h"
 #include "daemon/trace/recorder.h"
 
 typedef struct FlushWait {
@@ -18,7 +19,7 @@ typedef struct FlushWait {
         bool journaled; /* reached */
         bool sealed;
         unsigned n_turns;
-        uint64_t last[_BATCH_SIGNALS_N]; /* number of the last batch that must be answered */
+        Delivery delivery;
 } FlushWait;
 
 void flush_wait_init(FlushWait *wait, bool delivered);

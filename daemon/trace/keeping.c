@@ -113,8 +113,11 @@ void recorder_defer_span(Recorder *recorder, Span *span, uint64_t time_unix_ns) 
         list_unlink(&span->object.link);
         list_append(&trace->undecided, &span->object.link);
         span->object.session->n_closed++;
-        if (!trace->n_undecided++)
+        if (!trace->n_undecided++) {
                 trace->since_unix_ns = time_unix_ns;
+                trace->first_deferred = recorder->n_deferred;
+        }
+        recorder->n_deferred++;
         recorder->n_undecided++;
         recorder->undecided_bytes += span->object.fragments.n_bytes;
         if (trace->keep || !trace->n_open) {
@@ -288,4 +291,16 @@ uint64_t recorder_traces_due_unix_ns(const Recorder *recorder) {
                 return UINT64_MAX;
         return list_entry(list_first(&recorder->waiting_traces), Trace, link)->since_unix_ns +
                KEEPING_WAIT_NS;
+}
+
+static bool keeping_has_one_of(const List *traces, uint64_t n_deferred) {
+        list_for_each (link, traces)
+                if (list_entry(link, Trace, link)->first_deferred < n_deferred)
+                        return true;
+        return false;
+}
+
+bool recorder_is_undecided(const Recorder *recorder, uint64_t n_deferred) {
+        return keeping_has_one_of(&recorder->due_traces, n_deferred) ||
+               keeping_has_one_of(&recorder->waiting_traces, n_deferred);
 }

@@ -13,6 +13,7 @@
  *   snapshot.c   writes what stays long anew, so that the oldest segment can go
  *   replay.c     reads the journal after a start
  *   keeping.c    traces that head sampling would drop, and what is decided of them
+ *   delivery.c   waits until what has ended is answered for
  *   recorder.c   lifetime, taking, looking in
  */
 
@@ -55,6 +56,7 @@ struct Trace {
         List undecided; /* Span.object.link: closed */
         size_t n_undecided;
         uint64_t since_unix_ns; /* when the first of them began to wait */
+        uint64_t first_deferred; /* which of all that ever waited it was */
         bool keep;              /* a span of it mattered */
         List link;              /* recorder.due_traces or .waiting_traces; or none */
 };
@@ -80,7 +82,8 @@ struct Recorder {
 
         bool samples; /* a START may be flagged */
         Map traces;   /* -> Trace */
-        size_t n_undecided; /* spans that wait for a KEEP */
+        uint64_t n_deferred; /* spans that ever waited for a KEEP */
+        size_t n_undecided;  /* spans that wait for one */
         size_t undecided_bytes;
         List due_traces;     /* Trace.link: decided, and not written down */
         List waiting_traces; /* Trace.link: the rest of those with spans that wait, oldest first */
@@ -244,6 +247,8 @@ void recorder_defer_span(Recorder *recorder, Span *span, uint64_t time_unix_ns);
 int recorder_read_keep(Recorder *recorder, const RecorderRecord *record);
 /* Writes down what is decided, and decides what may wait no longer. RECORDER_E_FULL. */
 int recorder_decide_traces(Recorder *recorder, uint64_t now_unix_ns);
+/* Whether one of the first n spans that ever waited still does. */
+bool recorder_is_undecided(const Recorder *recorder, uint64_t n_deferred);
 uint64_t recorder_traces_due_unix_ns(const Recorder *recorder);
 void recorder_free_traces(Recorder *recorder);
 
