@@ -222,6 +222,8 @@ static void daemon_on_turn(uv_prepare_t *handle) {
         daemon_check(daemon, r);
         for (size_t i = 0; i < daemon->n_exporters; i++)
                 exporter_wake(daemon->exporters[i]);
+        if (daemon->listener)
+                listener_answer_deliveries(daemon->listener);
         if (daemon->control)
                 control_turn(daemon->control);
         if (daemon->failure)

@@ -477,7 +477,7 @@ CATENA_API bool catena_start(const catena_options *options);
 enum {
         CATENA_JOURNALED = 0, /* the daemon has it: it survives this process and the daemon */
         CATENA_SYNCED = 1,    /* and it is on a disk */
-        CATENA_DELIVERED = 2, /* and every exporter has answered for it */
+        CATENA_DELIVERED = 2, /* and every exporter has answered for it, or it was dropped */
 };
 
 /*
@@ -487,7 +487,15 @@ enum {
  * too, what the daemon wants recorded.
  */
 CATENA_API bool catena_flush(unsigned timeout_ms);
-CATENA_API bool catena_flush_to(int level, unsigned timeout_ms); /* CATENA_JOURNALED … */
+
+/*
+ * The same up to a level, CATENA_JOURNALED and so on. Delivery is waited for of log records and of
+ * spans that have ended, not of those that are open. It takes as long as a batch waits to be full
+ * (`batch.delay`, 1 s), and up to 10 s more where the daemon has yet to decide on a trace that
+ * nobody sampled. What was dropped on the way (no exporter, the collector refuses it, sampling) is
+ * counted by the daemon, and no reason to be false.
+ */
+CATENA_API bool catena_flush_to(int level, unsigned timeout_ms);
 
 /* Flushes, says goodbye, and records nothing from then on. For main programs. */
 CATENA_API bool catena_stop(unsigned timeout_ms);

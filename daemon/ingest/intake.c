@@ -3,7 +3,6 @@
 #include "daemon/ingest/intake.h"
 
 #include "daemon/base/error.h"
-#include "daemon/ingest/protocol.h"
 
 #include <errno.h>
 #include <string.h>
@@ -141,7 +140,7 @@ void intake_greeted(Intake *intake) {
 /* ---- records ---- */
 
 /* Notes what concerns the connection itself. */
-static int intake_note(Intake *intake, const RecordHeader *header) {
+static int intake_note(Intake *intake, const RecordHeader *header, const uint8_t *body) {
         IntakeFlush flush = {.id = header->id, .second_cut = intake->cut.second};
 
         switch (header->type) {
@@ -153,6 +152,7 @@ static int intake_note(Intake *intake, const RecordHeader *header) {
                         intake->fault = "too many FLUSH at once";
                         return INTAKE_E_FAULT;
                 }
+                flush.level = protocol_read_flush(body, header->size - RECORD_HEADER_SIZE);
                 return buffer_append(&intake->flushes, &flush, sizeof flush);
         case RECORD_BYE:
                 intake->said_bye = true;
@@ -168,16 +168,17 @@ static int intake_frame(Intake *intake, JournalBlock *block, size_t size) {
 
         block->size = 0;
         while (!r && block->size < size) {
+                const uint8_t *record = block->records + block->size;
                 RecordHeader header;
 
-                r = record_frame(&header, block->records + block->size, size - block->size);
+                r = record_frame(&header, record, size - block->size);
                 if (r == RECORD_E_PARTIAL)
                         return 0;
                 if (r) {
                         intake->fault = record_error_text(r);
                         return INTAKE_E_FAULT;
                 }
-                r = intake_note(intake, &header);
+                r = intake_note(intake, &header, record + RECORD_HEADER_SIZE);
                 if (!r)
                         block->size += record_stride(header.size);
         }

@@ -15,6 +15,7 @@
 
 #include "daemon/base/buffer.h"
 #include "daemon/ingest/arena-reader.h"
+#include "daemon/ingest/protocol.h"
 #include "daemon/trace/recorder.h"
 
 enum {
@@ -39,6 +40,7 @@ typedef struct IntakeCut {
 /* A FLUSH that came in a pass. */
 typedef struct IntakeFlush {
         uint64_t id;
+        ProtocolLevel level; /* asked for */
         bool second_cut; /* so did, maybe, what it is about, which the next pass settles */
 } IntakeFlush;
 

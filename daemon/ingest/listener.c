@@ -220,6 +220,12 @@ bool listener_resume(Listener *listener) {
         return !list_is_empty(stalled) || !list_is_empty(&listener->host.watch.over);
 }
 
+void listener_answer_deliveries(Listener *listener) {
+        list_for_each_safe (link, &listener->host.delivering)
+                listener_check(listener,
+                               peer_answer_deliveries(list_entry(link, Peer, delivering_link)));
+}
+
 /* ---- sampling ---- */
 
 static ProtocolSampling listener_sampling(const RecorderSampling *sampling) {
@@ -437,6 +443,7 @@ int listener_open(Listener **listenerp, uv_loop_t *loop, Recorder *recorder,
         list_init(&listener->host.peers);
         list_init(&listener->host.stalled);
         list_init(&listener->host.awake);
+        list_init(&listener->host.delivering);
         listener_raise_descriptors();
         r = listener_socket(listener, options);
         if (r)

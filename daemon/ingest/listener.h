@@ -78,6 +78,8 @@ int listener_open(Listener **listenerp, uv_loop_t *loop, Recorder *recorder,
  * Whether some are still unread, or a session that is over waits for its end.
  */
 bool listener_resume(Listener *listener);
+/* Answers the flushes whose delivery is complete. Once a turn, when all else is done. */
+void listener_answer_deliveries(Listener *listener);
 /* Tells every client that is connected, and those to come. */
 void listener_set_sampling(Listener *listener, const RecorderSampling *sampling);
 const ListenerCounters *listener_counters(const Listener *listener);

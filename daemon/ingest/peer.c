@@ -149,6 +149,7 @@ static void peer_disconnect(Peer *peer, const char *why) {
 }
 
 static void peer_close_saying(Peer *peer, const char *why) {
+        peer_flush_forget(peer);
         intake_deinit(&peer->intake, peer->session);
         if (peer->session)
                 peer->session->peer = NULL;
@@ -247,6 +248,7 @@ static int peer_lose_connection(Peer *peer) {
         if (r < 0)
                 return error_trace(r);
         peer_disconnect(peer, NULL);
+        peer_flush_forget(peer);
         buffer_deinit(&peer->intake.partial);
         uv_timer_stop(&peer->timer);
         peer_arena_wake(peer);
@@ -299,6 +301,26 @@ static int peer_after(Peer *peer, int r) {
         return 0;
 }
 
+/* What no pass has led to. The peer may be closed in here. */
+static int peer_say(Peer *peer, const Buffer *records) {
+        int r = records->size ? peer_answer(peer, records) : 0;
+
+        if (r == INTAKE_E_FAULT)
+                r = peer_hang_up(peer, peer->fault_counter, peer->intake.fault);
+        return error_trace(r);
+}
+
+int peer_answer_deliveries(Peer *peer) {
+        Buffer records = BUFFER_NULL;
+        int r;
+
+        r = peer_flush_delivered(peer, &records);
+        if (!r)
+                r = peer_say(peer, &records);
+        buffer_deinit(&records);
+        return error_trace(r);
+}
+
 int peer_tell_sampling(Peer *peer) {
         Buffer record = BUFFER_NULL;
         int r;
@@ -307,10 +329,8 @@ int peer_tell_sampling(Peer *peer) {
                 return 0; /* its WELCOME will tell */
         r = protocol_put_sampling(&record, &peer->host->sampling);
         if (!r)
-                r = peer_answer(peer, &record);
+                r = peer_say(peer, &record);
         buffer_deinit(&record);
-        if (r == INTAKE_E_FAULT)
-                r = peer_hang_up(peer, peer->fault_counter, peer->intake.fault);
         return error_trace(r);
 }
 
@@ -510,6 +530,7 @@ static int peer_new(Peer **peerp, PeerHost *host, int fd, const SessionCredentia
         list_append(&host->peers, &peer->link);
         list_init(&peer->stalled_link);
         list_init(&peer->awake_link);
+        list_init(&peer->delivering_link);
         *peerp = peer;
         return 0;
 }

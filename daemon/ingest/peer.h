@@ -11,7 +11,7 @@
  * process goes.
  *
  * Owns: its descriptors and uv handles.  Borrows: the host.  Bound: the start of one record, 256
- * KiB, and 1024 answers.
+ * KiB, 1024 answers, and 64 deliveries that are waited for.
  */
 
 #include "daemon/ingest/intake.h"
@@ -42,6 +42,7 @@ typedef struct PeerHost {
         List peers;   /* Peer.link */
         List stalled; /* Peer.stalled_link: the journal had no room, oldest first */
         List awake;   /* Peer.awake_link: arenas that are read every few milliseconds */
+        List delivering; /* Peer.delivering_link: some of their flushes wait for delivery */
         bool arenas;  /* they are offered */
         size_t arena_bytes_per_uid;
         ListenerStore store;
@@ -64,6 +65,8 @@ struct Peer {
         List link;
         List stalled_link;
         List awake_link;
+        List delivering_link;
+        Buffer deliveries; /* PeerDelivery */
         unsigned n_quiet; /* rounds without anything new in the arena */
 };
 
@@ -80,6 +83,8 @@ void peer_refuse(int fd, const char *why);
 void peer_turn(Peer *peer);
 /* Takes what the socket and the arena hold, then closes. INTAKE_E_FULL: no room, it is stalled. */
 int peer_finish(Peer *peer);
+/* Answers flushes whose delivery is complete; it may be closed in here. */
+int peer_answer_deliveries(Peer *peer);
 /* Tells the client what host.sampling is now; it may be closed in here. */
 int peer_tell_sampling(Peer *peer);
 /* Closes, whatever the socket holds. Its session stays as it is. */

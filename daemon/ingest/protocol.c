@@ -17,6 +17,7 @@ enum {
         PROTOCOL_WELCOME_ARENA = 4,
         PROTOCOL_WELCOME_THRESHOLD = 5,
         PROTOCOL_RECORDING_ALL = 1,
+        PROTOCOL_FLUSH_LEVEL = 1,
         PROTOCOL_FLUSH_REFUSED = 2,
         PROTOCOL_FLUSH_ORPHANS = 3,
         PROTOCOL_ERROR_MESSAGE = 1,
@@ -134,11 +135,23 @@ int protocol_put_welcome(Buffer *out, const uint8_t *token, bool arena,
         return protocol_put(out, RECORD_WELCOME, 0, body, (size_t)(writer.at - body));
 }
 
+ProtocolLevel protocol_read_flush(const uint8_t *body, size_t size) {
+        PbReader reader = pb_reader(body, size);
+        uint64_t level = PROTOCOL_LEVEL_JOURNALED;
+        PbField field;
+
+        while (pb_next(&reader, &field))
+                if (field.number == PROTOCOL_FLUSH_LEVEL && field.wire == PB_VARINT)
+                        level = field.value;
+        return level < PROTOCOL_LEVEL_DELIVERED ? (ProtocolLevel)level : PROTOCOL_LEVEL_DELIVERED;
+}
+
 int protocol_put_flushed(Buffer *out, uint64_t id, const ProtocolFlushed *flushed) {
         uint8_t body[PROTOCOL_BODY_MAX];
         PbWriter writer = pb_writer(body, sizeof body);
 
-        /* level: FLUSH_JOURNALED is the default, 0 */
+        if (flushed->level)
+                pb_put_varint(&writer, PROTOCOL_FLUSH_LEVEL, flushed->level);
         if (flushed->n_refused)
                 pb_put_varint(&writer, PROTOCOL_FLUSH_REFUSED, flushed->n_refused);
         if (flushed->n_orphans)

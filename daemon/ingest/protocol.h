@@ -47,8 +47,19 @@ typedef struct ProtocolSampling {
 int protocol_put_welcome(Buffer *out, const uint8_t *token, bool arena,
                          const ProtocolSampling *sampling);
 int protocol_put_sampling(Buffer *out, const ProtocolSampling *sampling);
-/* What a FLUSHED tells, the counts since the last one. Level: journaled. */
+/* How far what was said has come, as a FLUSH asks and a FLUSHED tells. */
+typedef enum ProtocolLevel {
+        PROTOCOL_LEVEL_JOURNALED,
+        PROTOCOL_LEVEL_SYNCED,
+        PROTOCOL_LEVEL_DELIVERED,
+} ProtocolLevel;
+
+/* That a FLUSH asks for. One that is not known is as good as the last. */
+ProtocolLevel protocol_read_flush(const uint8_t *body, size_t size);
+
+/* What a FLUSHED tells, the counts since the last one. */
 typedef struct ProtocolFlushed {
+        ProtocolLevel level;
         uint64_t n_refused; /* records */
         uint64_t n_orphans; /* records about spans that are not there */
 } ProtocolFlushed;

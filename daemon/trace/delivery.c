@@ -27,9 +27,8 @@ bool delivery_is_done(Delivery *delivery, const Recorder *recorder) {
                 return false;
         for (unsigned k = 0; k < _BATCH_SIGNALS_N; k++) {
                 const RecorderSignal *signal = &recorder->signals[k];
-                const Batch *oldest = list_is_empty(&signal->sealed)
-                                              ? signal->open
-                                              : list_entry(list_first(&signal->sealed), Batch, link);
+                const List *sealed = list_first(&signal->sealed);
+                const Batch *oldest = sealed ? list_entry(sealed, Batch, link) : signal->open;
 
                 if (oldest->number <= delivery->last[k])
                         return false;

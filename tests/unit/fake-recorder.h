@@ -7,6 +7,7 @@
  */
 
 #include "daemon/base/buffer.h"
+#include "daemon/trace/delivery.h"
 #include "tests/unit/ingest.h"
 
 typedef struct FakeSession {
@@ -27,6 +28,7 @@ struct Recorder {
         size_t rest;           /* of the segment; 0: plenty */
         uint8_t *room;         /* of the block that is reserved */
         unsigned n_reserved, n_blocks, n_passes;
+        bool delivered; /* all, whenever it is asked */
         size_t largest_block;
         void (*on_reserve)(void); /* once, at the next block */
 };
@@ -136,6 +138,15 @@ bool recorder_session_unsettled(const Session *session) {
         const FakeSession *fake = list_entry(session, FakeSession, session);
 
         return fake->n_ends || fake->n_cut2_ends;
+}
+
+void delivery_begin(Delivery *delivery, const Recorder *self) {
+        *delivery = (Delivery){.n_deferred = self->n_passes};
+}
+
+bool delivery_is_done(Delivery *delivery, const Recorder *self) {
+        ck_assert_uint_le(delivery->n_deferred, self->n_passes);
+        return self->delivered;
 }
 
 void recorder_view(Recorder *self, RecorderView *view) {

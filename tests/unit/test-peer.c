@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "daemon/ingest/peer-flush.h"
 #include "tests/unit/fake-recorder.h"
 
 #include <dirent.h>
@@ -272,26 +271,6 @@ START_TEST(answers_flushes_when_their_pass_is_complete) {
 }
 END_TEST
 
-/* As with an arena, in which what came before it may have been found in the second cut only. */
-START_TEST(a_flush_of_the_second_cut_waits_for_one_more_pass) {
-        const IntakeFlush flushes[] = {{1, false}, {2, true}};
-        FakeSession fake = {.n_cut2_ends = 1};
-        Peer peer = {.session = &fake.session};
-        Buffer answers = BUFFER_NULL;
-
-        ck_assert_int_eq(buffer_append(&peer.intake.flushes, flushes, sizeof flushes), 0);
-        ck_assert_int_eq(peer_flush_passed(&peer, &answers), 0);
-        ck_assert_uint_eq(answers.size, RECORD_HEADER_SIZE);
-        ck_assert_uint_eq(record_header_read(answers.data).id, 1);
-        ck_assert_int_eq(peer_flush_passed(&peer, &answers), 0); /* more came: that is not its */
-        ck_assert_uint_eq(answers.size, 2 * RECORD_HEADER_SIZE);
-        ck_assert_uint_eq(record_header_read(answers.data + RECORD_HEADER_SIZE).id, 2);
-        ck_assert_int_eq(peer_flush_passed(&peer, &answers), 0);
-        ck_assert_uint_eq(answers.size, 2 * RECORD_HEADER_SIZE);
-        buffer_deinit(&answers);
-}
-END_TEST
-
 START_TEST(does_not_wait_for_who_does_not_read) {
         Buffer sent = BUFFER_NULL;
         int fd;
@@ -559,7 +538,6 @@ int main(void) {
         tcase_add_test(tcase, dripping_does_not_buy_time);
         tcase_add_test(tcase, answers_flushes_when_their_pass_is_complete);
         tcase_add_test(tcase, does_not_wait_for_who_does_not_read);
-        tcase_add_test(tcase, a_flush_of_the_second_cut_waits_for_one_more_pass);
         tcase_add_test(tcase, too_many_flushes_at_once);
         tcase_add_test(tcase, bye_ends_the_session);
         tcase_add_test(tcase, a_wake_means_nothing_on_a_stream);
