@@ -295,6 +295,7 @@ static int control_connection_request(ControlConnection *connection) {
         flush_wait_init(&connection->flush, answer.delivered);
         control_connection_enter(connection, CONTROL_FLUSHING, answer.timeout_ms);
         uv_idle_start(&control->turning, control_turn_again);
+        listener_hurry(control->options.listener);
         return 0;
 }
 

@@ -158,6 +158,10 @@ static void listener_round(Listener *listener) {
                 uv_timer_start(&listener->round, listener_on_round, PEER_ARENA_ROUND_MS, 0);
 }
 
+void listener_hurry(Listener *listener) {
+        uv_idle_start(&listener->at_once, listener_on_idle);
+}
+
 static void listener_on_tidy(uv_timer_t *timer) {
         Listener *listener = timer->data;
 

@@ -78,6 +78,8 @@ int listener_open(Listener **listenerp, uv_loop_t *loop, Recorder *recorder,
  * Whether some are still unread, or a session that is over waits for its end.
  */
 bool listener_resume(Listener *listener);
+/* Reads the arenas of this moment in the next turn, not in a few milliseconds. */
+void listener_hurry(Listener *listener);
 /* Answers the flushes whose delivery is complete. Once a turn, when all else is done. */
 void listener_answer_deliveries(Listener *listener);
 /* Tells every client that is connected, and those to come. */

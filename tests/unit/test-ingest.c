@@ -3,7 +3,7 @@
 /* From the socket through the journal to what an exporter sends. */
 
 #include "catena.pb-c.h"
-#include "tests/unit/ingest.h"
+#include "tests/unit/arena-writer.h"
 #include "tests/unit/trace-script.h"
 
 #include <signal.h>
@@ -15,6 +15,14 @@ static void setup_all(void) {
         script_init(&script);
         script_open(&script);
         setup(script.recorder);
+        open_listener();
+}
+
+static void setup_with_arenas(void) {
+        script_init(&script);
+        script_open(&script);
+        setup(script.recorder);
+        options.arena_bytes_per_uid = SIZE_MAX;
         open_listener();
 }
 
@@ -206,9 +214,26 @@ START_TEST(a_full_journal_refuses_then_waits) {
 }
 END_TEST
 
+/* As `catena flush` needs it, which looks at no client's answer. */
+START_TEST(arenas_are_read_at_once_in_a_hurry) {
+        Writer writer;
+        int fd = client_open_arena(&writer, NULL);
+
+        script_span_start(&script, 0, 0x21, "quick");
+        ck_assert(writer_put(&writer, 0, script.records.data, script.records.size));
+        script.records.size = 0;
+        listener_hurry(listener);
+        uv_run(&loop, UV_RUN_NOWAIT);
+        ck_assert_uint_eq(counters().spans_accepted, 1);
+        script_deliver(&script);
+        close(fd);
+        writer_deinit(&writer);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("ingest");
-        TCase *tcase = tcase_create("ingest");
+        TCase *tcase = tcase_create("ingest"), *arenas = tcase_create("arenas");
 
         tcase_add_checked_fixture(tcase, setup_all, teardown_all);
         tcase_set_timeout(tcase, 30);
@@ -218,5 +243,8 @@ int main(void) {
         tcase_add_test(tcase, a_hello_with_a_broken_resource_is_refused);
         tcase_add_test(tcase, a_full_journal_refuses_then_waits);
         suite_add_tcase(suite, tcase);
+        tcase_add_checked_fixture(arenas, setup_with_arenas, teardown_all);
+        tcase_add_test(arenas, arenas_are_read_at_once_in_a_hurry);
+        suite_add_tcase(suite, arenas);
         return unit_run(suite);
 }
