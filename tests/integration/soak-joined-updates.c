@@ -28,7 +28,8 @@ enum {
         USUAL_SPANS = 10000,
         SPANS_PER_ROUND = 50000, /* of one daemon, so that a collector need not hold more */
         ENDERS = 4,              /* threads, each with two more at a time */
-        BIG_EVERY = 256,         /* numbers of spans, that have an attribute for the socket */
+        BIG_EVERY = 512,         /* numbers of spans, that have an attribute for the socket: */
+                                 /* two between an ender's flushes, which its buffer holds */
         BIG_SIZE = 70000,        /* more than a chunk of an arena */
         FLUSH_EVERY = 200,       /* spans of an ender, so that no arena is ever full */
         FLUSH_EVERY_BY_SOCKET = 8,
