@@ -293,14 +293,16 @@ uint64_t recorder_traces_due_unix_ns(const Recorder *recorder) {
                KEEPING_WAIT_NS;
 }
 
-static bool keeping_has_one_of(const List *traces, uint64_t n_deferred) {
-        list_for_each (link, traces)
-                if (list_entry(link, Trace, link)->first_deferred < n_deferred)
-                        return true;
-        return false;
+static bool keeping_is_older(const List *link, uint64_t n_deferred) {
+        return list_entry(link, Trace, link)->first_deferred < n_deferred;
 }
 
+/* Those that wait stand in the order in which they began to; of those that are due none stays. */
 bool recorder_is_undecided(const Recorder *recorder, uint64_t n_deferred) {
-        return keeping_has_one_of(&recorder->due_traces, n_deferred) ||
-               keeping_has_one_of(&recorder->waiting_traces, n_deferred);
+        const List *waiting = list_first(&recorder->waiting_traces);
+
+        list_for_each (link, &recorder->due_traces)
+                if (keeping_is_older(link, n_deferred))
+                        return true;
+        return waiting && keeping_is_older(waiting, n_deferred);
 }
