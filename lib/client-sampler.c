@@ -66,9 +66,8 @@ static uint64_t sampler_says(const SamplerVerdict *verdict, uint64_t told) {
                 return SAMPLING_NEVER;
         if (verdict->own)
                 return verdict->threshold || sampler.tells ? verdict->threshold : SAMPLING_NEVER;
-        if (told < SAMPLING_NEVER && told > verdict->threshold)
-                return told; /* it was thinned out more before */
-        return verdict->threshold ? verdict->threshold : told;
+        /* Thinned out by both. Where the sender does not tell how, nobody knows how in all. */
+        return told < verdict->threshold ? verdict->threshold : told;
 }
 
 bool catena__sampler_tracestate(char **changedp, const SamplerVerdict *verdict,

@@ -241,6 +241,27 @@ START_TEST(a_ceiling_holds_for_parents_too) {
 }
 END_TEST
 
+/* How many its sender kept is not known, nor then how many are kept in all. */
+START_TEST(a_ceiling_is_not_told_where_the_sender_tells_no_threshold) {
+        greet(0, 0.5);
+        ck_assert(samples(TRACE_HIGH, "01", NULL, NULL));
+        ck_assert(samples(TRACE_HIGH, "01", "a=1", "a=1"));
+        ck_assert(samples(TRACE_HIGH, "01", "a=1,ot=rv:0123456789abcd",
+                          "a=1,ot=rv:0123456789abcd"));
+        ck_assert(!samples(TRACE_LOW, "01", "a=1", "a=1"));
+}
+END_TEST
+
+/* Whoever decides anew, whatever its sender has decided, tells how. */
+START_TEST(a_ratio_of_its_own_is_told_under_another_tracers_span) {
+        set_sampler("traceidratio", "0.5");
+        ck_assert(samples(TRACE_HIGH, "01", NULL, "ot=th:8"));
+        ck_assert(samples(TRACE_HIGH, "00", "a=1", "ot=th:8,a=1"));
+        ck_assert(samples(TRACE_HIGH, "01", "a=1,ot=th:c", "ot=th:8,a=1"));
+        ck_assert(!samples(TRACE_LOW, "01", "a=1,ot=th:4", "a=1"));
+}
+END_TEST
+
 START_TEST(all_is_recorded_where_the_daemon_decides) {
         catena_context *context;
         catena_span span;
@@ -382,6 +403,8 @@ int main(void) {
         tcase_add_test(tcase, a_span_of_another_tracer_is_asked_about);
         tcase_add_test(tcase, the_daemons_ratio_is_a_ceiling);
         tcase_add_test(tcase, a_ceiling_holds_for_parents_too);
+        tcase_add_test(tcase, a_ceiling_is_not_told_where_the_sender_tells_no_threshold);
+        tcase_add_test(tcase, a_ratio_of_its_own_is_told_under_another_tracers_span);
         tcase_add_test(tcase, all_is_recorded_where_the_daemon_decides);
         tcase_add_test(tcase, nothing_of_an_unsampled_context_is_said);
         tcase_add_test(tcase, limits_travel_in_hello);
