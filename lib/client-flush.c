@@ -110,10 +110,15 @@ static uint32_t flush_wait(uint64_t token, uint32_t level, uint64_t until_ns) {
         return atomic_load(reached);
 }
 
+/* Whether nothing was said, nor should have been. */
+static bool flush_is_silent(void) {
+        return !catena__process_start() ||
+               (!catena__count_has_said() && !catena__count_dropped());
+}
+
 static bool flush_to(uint32_t ask, uint32_t need, unsigned timeout_ms) {
         uint64_t until_ns = catena__clock_ns() + (uint64_t)timeout_ms * FLUSH_NS_PER_MS;
-        bool silent = !catena__process_start() ||
-                      (!catena__count_has_said() && !catena__count_dropped());
+        bool silent = flush_is_silent();
         uint64_t dropped, token;
         uint32_t reached;
 
@@ -151,7 +156,7 @@ static void flush_bye(void) {
 }
 
 bool catena_stop(unsigned timeout_ms) {
-        bool safe = catena_flush(timeout_ms);
+        bool safe = flush_is_silent() || catena_flush(timeout_ms);
 
         flush_bye();
         return safe;

@@ -249,6 +249,18 @@ static void add_tests(Suite *suite, const char *name, void (*begin)(void)) {
         suite_add_tcase(suite, tcase);
 }
 
+/* However long the daemon takes. */
+START_TEST(stop_does_not_wait_where_nothing_was_said) {
+        catena_context_free(context);
+        context = catena_context_extract_strings(
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", NULL, NULL, 0);
+        catena_span_end(catena_span_start(context, "s", 0));
+        fake_daemon_take(&fake);
+        ck_assert_uint_eq(fake.n_connections, 1);
+        ck_assert(catena_stop(60000));
+}
+END_TEST
+
 /* Before WELCOME. */
 static void add_stream_tests(Suite *suite) {
         TCase *tcase = tcase_create("stream only");
@@ -256,6 +268,7 @@ static void add_stream_tests(Suite *suite) {
         tcase_add_checked_fixture(tcase, start, stop);
         tcase_set_timeout(tcase, 30);
         tcase_add_loop_test(tcase, a_flush_hears_what_is_to_be_recorded, 0, 2);
+        tcase_add_test(tcase, stop_does_not_wait_where_nothing_was_said);
         suite_add_tcase(suite, tcase);
 }
 
