@@ -8,6 +8,7 @@
  *
  *     void check_out(const cart &cart) {
  *             catena::context order{"order-4711"};
+ *             order.set_tag("shop.region", "eu");
  *             catena::span all{order, "check out", CATENA_KIND_SERVER};
  *
  *             all.set("cart.items", cart.size());
@@ -25,6 +26,17 @@
  * names it there: its type and what(). A destructor cannot know which exception is on its way, so
  * a span that is left without run() says only that one was. Nothing here throws by itself.
  *
+ * Headers. extract() and inject() are given any callable, a lambda over a request as a rule:
+ *
+ *     auto in = catena::context::extract([&](const char *name, std::size_t index) -> const char * {
+ *             return request.header(name, index);
+ *     });
+ *     catena::span serve{in, "POST /order", CATENA_KIND_SERVER};
+ *
+ *     serve.inject(in, [&](const char *name, const char *value) { call.header(name, value); });
+ *
+ * An exception that leaves the callable leaves extract() or inject(), and no C code.
+ *
  * All of <catena.h> can be had of what get() returns.
  */
 
@@ -34,7 +46,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <exception>
-#include <memory>
 #include <string_view>
 #include <type_traits>
 #include <typeinfo>
@@ -82,6 +93,46 @@ catena_attribute attribute(std::string_view key, const Value &value) noexcept {
         return made;
 }
 
+/* A callable as C code calls it. */
+template <typename Call> class carrier {
+      public:
+        explicit carrier(Call &call) noexcept : call_{call} {
+        }
+
+        static const char *get(void *self, const char *name, std::size_t index) noexcept {
+                const char *value = nullptr;
+
+                static_cast<carrier *>(self)->guard(
+                        [&](Call &call) { value = call(name, index); });
+                return value;
+        }
+        static void set(void *self, const char *name, const char *value) noexcept {
+                static_cast<carrier *>(self)->guard([&](Call &call) { call(name, value); });
+        }
+        /* What left it, if anything did; it was not called again. */
+        void rethrow() const {
+                if (failure_)
+                        std::rethrow_exception(failure_);
+        }
+
+      private:
+        template <typename Act> void guard(Act &&act) noexcept {
+#if defined(__cpp_exceptions)
+                try {
+                        if (!failure_)
+                                act(call_);
+                } catch (...) {
+                        failure_ = std::current_exception();
+                }
+#else
+                act(call_);
+#endif
+        }
+
+        Call &call_;
+        std::exception_ptr failure_;
+};
+
 /* A unit of work: catena_context. */
 class context {
       public:
@@ -115,25 +166,19 @@ class context {
         static context from_environ(unsigned flags = 0) noexcept {
                 return adopt(catena_context_extract_environ(flags));
         }
-        /* Goes on with what headers say, each of which may be null. */
-        static context from_headers(const char *traceparent, const char *tracestate = nullptr,
-                                    const char *baggage = nullptr, unsigned flags = 0) noexcept {
-                return adopt(
-                        catena_context_extract_strings(traceparent, tracestate, baggage, flags));
+        /* Goes on with what a request says: its headers at hand, each of which may be null; … */
+        static context from_headers(const char *traceparent, const char *tracestate,
+                                    const char *baggage, unsigned flags = 0) noexcept {
+                return adopt(catena_context_extract_strings(traceparent, tracestate, baggage,
+                                                            flags));
         }
-        /*
-         * Goes on with what a request says. get(name, index) is a catena_carrier_get: it returns
-         * the value as a `const char *`, null past the last; it must not throw.
-         */
-        template <typename Get>
-        static context from_carrier(Get &&get, unsigned flags = 0) noexcept {
-                return adopt(catena_context_extract(
-                        [](void *carrier, const char *name, std::size_t index) noexcept
-                        -> const char * {
-                                return (*static_cast<std::remove_reference_t<Get> *>(carrier))(
-                                        name, index);
-                        },
-                        pointer_to(get), flags));
+        /* … or get(name, index), a `const char *`: catena_carrier_get. */
+        template <typename Get> static context extract(Get &&get, unsigned flags = 0) {
+                carrier<std::remove_reference_t<Get>> from{get};
+                context made{adopt(catena_context_extract(from.get, &from, flags))};
+
+                from.rethrow();
+                return made;
         }
         /* One that this caused. */
         context child() const noexcept {
@@ -148,38 +193,40 @@ class context {
                 return std::exchange(handle_, nullptr);
         }
 
-        /* What starts in it next is a child of that span. */
-        bool set_parent(catena_span span) const noexcept {
-                return catena_context_set_parent(handle_, span);
+        /* Calls set(name, value) for each header of a request of the current span. */
+        template <typename Set> bool inject(Set &&set) const {
+                carrier<std::remove_reference_t<Set>> to{set};
+                bool said = catena_inject(handle_, catena_span{}, to.set, &to);
+
+                to.rethrow();
+                return said;
         }
-        /*
-         * Tells a request that is to be sent: set(name, value) is a catena_carrier_set, and must
-         * not throw. Of no span in particular: the current one.
-         */
-        template <typename Set> bool inject(Set &&set, catena_span of = {}) const noexcept {
-                return catena_inject(
-                        handle_, of,
-                        [](void *carrier, const char *name, const char *value) noexcept {
-                                (*static_cast<std::remove_reference_t<Set> *>(carrier))(name,
-                                                                                       value);
-                        },
-                        pointer_to(set));
-        }
-        /* Tells a program that is to be executed. */
-        bool inject_environ(catena_span of = {}) const noexcept {
-                return catena_inject_environ(handle_, of);
+        bool inject_environ() const noexcept {
+                return catena_inject_environ(handle_, catena_span{});
         }
 
-        /* A null value removes; false: nothing has changed. */
+        /* Tags are attributes of all its spans; baggage goes along. A null value removes. */
         bool set_tag(const char *key, const char *value) const noexcept {
                 return catena_context_set_tag(handle_, key, value);
+        }
+        bool set_metadata(const char *key, const char *value) const noexcept {
+                return catena_context_set_metadata(handle_, key, value);
+        }
+        bool set_state(const char *key, const char *value) const noexcept {
+                return catena_context_set_state(handle_, key, value);
         }
         bool set_baggage(const char *key, const char *value) const noexcept {
                 return catena_context_set_baggage(handle_, key, value);
         }
-        /* Null: there is none. */
+        /* What was set; null: nothing. It lives until the context changes or ends. */
         const char *tag(const char *key) const noexcept {
                 return catena_context_get_tag(handle_, key);
+        }
+        const char *metadata(const char *key) const noexcept {
+                return catena_context_get_metadata(handle_, key);
+        }
+        const char *state(const char *key) const noexcept {
+                return catena_context_get_state(handle_, key);
         }
         const char *baggage(const char *key) const noexcept {
                 return catena_context_get_baggage(handle_, key);
@@ -197,10 +244,6 @@ class context {
                 catena_context *handle;
         };
         explicit context(owned taken) noexcept : handle_{taken.handle} {
-        }
-
-        template <typename Call> static void *pointer_to(Call &call) noexcept {
-                return const_cast<void *>(static_cast<const void *>(std::addressof(call)));
         }
 
         catena_context *handle_;
@@ -244,6 +287,18 @@ class span {
         /* Its child, in any thread. */
         span child(const char *name, std::uint32_t kind = CATENA_KIND_INTERNAL) const noexcept {
                 return span{catena_span_child(value_, name, kind)};
+        }
+
+        /* As context::inject(), of a request that this span makes; `of` says the chain. */
+        template <typename Set> bool inject(const context &of, Set &&set) const {
+                carrier<std::remove_reference_t<Set>> to{set};
+                bool said = catena_inject(of.get(), value_, to.set, &to);
+
+                to.rethrow();
+                return said;
+        }
+        bool inject_environ(const context &of) const noexcept {
+                return catena_inject_environ(of.get(), value_);
         }
 
         /* Calls act(*this), or act(), and returns what it does; names the exception that leaves. */

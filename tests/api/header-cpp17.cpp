@@ -18,8 +18,10 @@ int catena_header_cpp17(void) {
         catena::span scoped{context, "pay"};
 
         scoped.set("n", 1);
+        context.set_tag("region", "eu");
         context.inject([](const char *, const char *) {});
-        context = catena::context::from_carrier(
+        scoped.inject(context, [](const char *, const char *) {});
+        catena::context::extract(
                 [](const char *, std::size_t) -> const char * { return nullptr; });
         return span.flags + static_cast<int>(attribute.type) + scoped.run([] { return 0; });
 }

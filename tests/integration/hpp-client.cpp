@@ -160,43 +160,77 @@ static void contexts() {
               "ticket-9");
 }
 
-/* A request's headers. */
-using headers = std::map<std::string, std::string>;
-
-static void carriers() {
-        headers sent;
-        catena::context order{"order-4711"};
-        catena::span call{order, "call", CATENA_KIND_CLIENT};
-
-        CHECK(order.set_tag("tenant", "acme") && order.tag("tenant") == std::string{"acme"});
-        CHECK(order.set_baggage("region", "eu") && order.baggage("region") == std::string{"eu"});
-        CHECK(!order.tag("region") && !order.set_baggage("not a token", "x"));
-        CHECK(order.inject([&](const char *name, const char *value) { sent[name] = value; }));
-        CHECK(sent.at("baggage").find("region=eu") != std::string::npos);
-
-        const auto get = [&](const char *name, std::size_t index) {
-                const auto found = sent.find(name);
-
-                return index || found == sent.end() ? nullptr : found->second.c_str();
+/* From one request to the next, by a carrier of the program's own. */
+static void requests() {
+        using headers = std::map<std::string, std::string>;
+        const headers in{
+                {"traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+                {"baggage", "tenant=acme"},
         };
-        const catena::context received = catena::context::from_carrier(get);
-        catena::span serve{received, "serve", CATENA_KIND_SERVER};
+        headers out, again;
+        auto get = [&](const char *name, std::size_t index) -> const char * {
+                auto at = in.find(name);
 
-        CHECK(std::string{catena_context_causation_id(received.get())} ==
+                return index || at == in.end() ? nullptr : at->second.c_str();
+        };
+        auto set = [&](const char *name, const char *value) { out[name] = value; };
+        catena::context order{catena::context::extract(get)};
+
+        CHECK(std::string{order.baggage("tenant")} == "acme" && !order.baggage("other"));
+        CHECK(order.set_baggage("cart", "7") && order.set_tag("region", "eu"));
+        CHECK(order.set_metadata("m", "1") && std::string{order.metadata("m")} == "1");
+        CHECK(order.set_state("s", "2") && std::string{order.state("s")} == "2");
+        CHECK(std::string{order.tag("region")} == "eu");
+
+        catena::span serve{order, "served", CATENA_KIND_SERVER};
+
+        CHECK(order.inject(set) && serve.inject(order, [&](const char *name, const char *value) {
+                again[name] = value;
+        }));
+        CHECK(out == again && out["traceparent"] != in.at("traceparent"));
+        CHECK(out["baggage"].find("cart=7") != std::string::npos);
+        CHECK(order.inject_environ() && serve.inject_environ(order));
+        CHECK(out["traceparent"] == std::getenv("TRACEPARENT"));
+
+        catena::context next{catena::context::from_headers(
+                out["traceparent"].c_str(), nullptr, out["baggage"].c_str())};
+
+        CHECK(std::string{catena_context_causation_id(next.get())} ==
               catena_context_id(order.get()));
-        CHECK(received.baggage("region") == std::string{"eu"} && !received.tag("tenant"));
-        CHECK(order.set_tag("tenant", nullptr) && !order.tag("tenant"));
+        CHECK(std::string{catena_context_span_id(next.get())} ==
+              catena_context_span_id(order.get()));
 
-        const catena::context same = catena::context::from_headers(sent["traceparent"].c_str());
+        catena::context fresh{catena::context::extract(get, CATENA_UNTRUSTED)};
 
-        CHECK(std::string{catena_context_trace_id(same.get())} ==
-              catena_context_trace_id(received.get()));
-        CHECK(catena::context::from_headers(nullptr, nullptr, "region=us").baggage("region") ==
-              std::string{"us"});
-        CHECK(same.set_parent(serve.get()) && !same.set_parent({}));
-        catena::span{same, "below"};
-        CHECK(order.inject_environ(call.get()));
-        CHECK(std::getenv("TRACEPARENT") == sent["traceparent"]);
+        CHECK(!fresh.baggage("tenant"));
+}
+
+/* What a carrier throws comes out where it went in. */
+static void carriers_that_throw() {
+        catena::context order{"order"};
+        unsigned n_calls = 0;
+        bool caught = false;
+
+        try {
+                catena::context::extract([&](const char *, std::size_t) -> const char * {
+                        n_calls++;
+                        throw shop::declined{"no headers"};
+                });
+        } catch (const shop::declined &) {
+                caught = true;
+        }
+        CHECK(caught && n_calls == 1);
+        caught = false;
+        try {
+                catena::span span{order, "not sent"};
+
+                span.inject(order, [](const char *, const char *) {
+                        throw shop::declined{"no room"};
+                });
+        } catch (const shop::declined &) {
+                caught = true;
+        }
+        CHECK(caught);
 }
 
 static int throwing(catena_context *, void *, void **, void *) {
@@ -237,9 +271,10 @@ int main() {
                 catena::span child{all.child("child")};
         }
         contexts();
+        requests();
+        carriers_that_throw();
         catena_stats_get(&stats, sizeof stats);
         CHECK(stats.misuse == 3); /* two bad attributes, and one of a span that was moved from */
-        carriers();
         through_c(catena::context{"thrown"});
         return catena_stop(60000) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
