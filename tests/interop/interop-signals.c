@@ -100,6 +100,10 @@ static void check_out(void) {
         ck_assert_int_eq(catena_execute(checkout, order, NULL, NULL), 1);
         catena_context_free(order);
         catena_primitive_unref(checkout);
+        for (size_t i = 0; i < 2; i++) {
+                catena_primitive_unref(branches[i]);
+                catena_primitive_unref(steps[i]);
+        }
         ck_assert(catena_stop(FLUSH_MS));
 }
 
