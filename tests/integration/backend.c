@@ -11,6 +11,7 @@
 #include <check.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,7 @@ struct Backend {
         pthread_cond_t changed;
         struct sockaddr_in address;
         int listener, wake;
-        bool listening, leaving, finished;
+        atomic_bool listening, leaving, finished;
         BackendScript script, metrics_script;
         uint64_t request_ns[BACKEND_REQUESTS_MAX]; /* [script.n_requests] */
         const BackendMetrics *metrics;             /* the newest, or NULL */
