@@ -6,8 +6,8 @@
  *
  * What clients sent before the flush was asked for lies in sockets that have become readable by
  * then, or in arenas that the listener hurries to read; so it is in the journal once the loop has
- * gone round a whole turn. For `delivered` what
- * waits for sampling is then waited for, all that is open sealed, and its delivery awaited.
+ * gone round a whole turn. For `delivered` what waits for sampling is then waited for, all that is
+ * open sealed, and its delivery awaited.
  *
  * Borrows: the Recorder.  I/O: none.  Clock: passed in.
  */

@@ -60,6 +60,12 @@ static void recorder_free_session(Recorder *recorder, Session *session) {
         recorder_settle_session(recorder, session);
 }
 
+void recorder_rest(Recorder *recorder) {
+        pool_empty(&recorder->span_pool);
+        object_pieces_deinit(&recorder->pieces);
+        buffer_deinit(&recorder->scratch);
+}
+
 Recorder *recorder_free(Recorder *recorder) {
         if (!recorder)
                 return NULL;
@@ -78,17 +84,10 @@ Recorder *recorder_free(Recorder *recorder) {
                 free(recorder->exporters[i].name);
         map_deinit(&recorder->sessions);
         map_deinit(&recorder->users);
+        recorder_rest(recorder);
         pool_deinit(&recorder->span_pool);
-        object_pieces_deinit(&recorder->pieces);
-        buffer_deinit(&recorder->scratch);
         free(recorder);
         return NULL;
-}
-
-void recorder_rest(Recorder *recorder) {
-        pool_empty(&recorder->span_pool);
-        object_pieces_deinit(&recorder->pieces);
-        buffer_deinit(&recorder->scratch);
 }
 
 /* ---- exporters ---- */

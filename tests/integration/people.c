@@ -44,6 +44,20 @@ void people_kill(pid_t pid) {
         people_await(pid);
 }
 
+unsigned long people_anonymous_kb(pid_t pid) {
+        char path[64], line[256];
+        unsigned long n = 0;
+        FILE *status;
+
+        snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+        status = fopen(path, "re");
+        while (status && fgets(line, sizeof line, status))
+                sscanf(line, "RssAnon: %lu", &n);
+        if (status)
+                fclose(status);
+        return n;
+}
+
 void people_speak(const Harness *harness, const char *service) {
         if (!catena_start(&(catena_options){.service_name = service, .socket = harness->socket}))
                 abort();

@@ -18,6 +18,8 @@ pid_t people_fork(void (*act)(void *user), void *user);
 /* Waits for its end: a wait status. */
 int people_await(pid_t pid);
 void people_kill(pid_t pid);
+/* KiB of memory that no file backs, of any process; 0: it is not there. */
+unsigned long people_anonymous_kb(pid_t pid);
 /* In such a process: starts libcatena. */
 void people_speak(const Harness *harness, const char *service);
 

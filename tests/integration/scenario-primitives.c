@@ -6,6 +6,7 @@
 #include "lib/catena.h"
 #include "tests/integration/people.h"
 #include "tests/integration/scenario.h"
+#include "tests/integration/work.h"
 
 #include <check.h>
 #include <setjmp.h>
@@ -27,35 +28,15 @@ static const char *attribute_of(const OtlpSpan *span, const char *key) {
         return backend_string(span->attributes, span->n_attributes, key);
 }
 
-static catena_primitive *primitive_of(const char *name,
-                                      int (*run)(catena_context *, void *, void **, void *)) {
-        return catena_primitive_new(&(catena_primitive_options){.name = name, .run = run});
-}
-
 /* ---- a tree ---- */
 
-static int succeed(catena_context *context, void *input, void **outputp, void *data) {
-        (void)context;
-        (void)data;
-        *outputp = input;
-        return 0;
-}
-
-static int decline(catena_context *context, void *input, void **outputp, void *data) {
-        (void)input;
-        (void)outputp;
-        (void)data;
-        catena_context_fail(context, "CardDeclined", "the bank said no");
-        return 1;
-}
-
 static void check_out(void *user) {
-        catena_primitive *branches[] = {primitive_of("mail", succeed),
-                                        primitive_of("pay", decline)};
+        catena_primitive *branches[] = {primitive_of("mail", NULL, succeed),
+                                        primitive_of("pay", NULL, decline)};
         catena_primitive *steps[] = {
-                primitive_of("reserve", succeed),
+                primitive_of("reserve", NULL, succeed),
                 catena_parallel(branches, 2, NULL),
-                primitive_of("ship", succeed),
+                primitive_of("ship", NULL, succeed),
         };
         catena_primitive *checkout = catena_sequential(steps, 3);
         catena_context *order;
@@ -156,7 +137,7 @@ static catena_primitive *work;
 
 static void execute(void *user) {
         people_speak(&harness, "leaving");
-        work = primitive_of("work", user);
+        work = primitive_of("work", NULL, user);
         if (!setjmp(way_out))
                 catena_execute(work, catena_context_new(NULL, NULL), NULL, NULL);
         exit(3);

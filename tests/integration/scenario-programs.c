@@ -226,19 +226,6 @@ static unsigned n_descriptors(void) {
         return n;
 }
 
-static unsigned long status_number(const char *name) {
-        FILE *status = fopen("/proc/self/status", "re");
-        char line[256];
-        unsigned long n = 0;
-
-        EXPECT(status);
-        while (fgets(line, sizeof line, status))
-                if (!strncmp(line, name, strlen(name)))
-                        n = strtoul(line + strlen(name), NULL, 10);
-        fclose(status);
-        return n;
-}
-
 static void *say_one(void *user) {
         catena_context *context = catena_context_child(user);
 
@@ -278,11 +265,11 @@ static void outlive_threads(void *user) {
         context = catena_context_new(NULL, NULL);
         have_brief_threads(context, SOME);
         n_fds = n_descriptors();
-        anonymous_kb = status_number("RssAnon:");
+        anonymous_kb = people_anonymous_kb(getpid());
         EXPECT(anonymous_kb > 0);
         have_brief_threads(context, MANY);
         EXPECT(n_descriptors() == n_fds);
-        EXPECT(status_number("RssAnon:") <= anonymous_kb + GROWTH_MAX_KB);
+        EXPECT(people_anonymous_kb(getpid()) <= anonymous_kb + GROWTH_MAX_KB);
         EXPECT(catena_stop(FLUSH_MS));
         account_for();
         EXPECT(account->n_started == SOME + MANY);

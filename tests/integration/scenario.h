@@ -19,12 +19,6 @@
                 return scenario_run(name, tests, sizeof tests / sizeof *tests);                    \
         }
 
-static inline unsigned long scenario_amount(const char *variable, unsigned long usual) {
-        const char *text = getenv(variable);
-
-        return text ? strtoul(text, NULL, 10) : usual;
-}
-
 /* In seconds, 0: none. */
 static inline unsigned scenario_time_limit(void) {
         for (char **variable = environ; *variable; variable++)

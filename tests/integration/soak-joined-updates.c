@@ -199,7 +199,7 @@ static void a_round(void) {
 }
 
 static void join_and_reckon(const char *over) {
-        unsigned long n_all = scenario_amount("SOAK_SPANS", USUAL_SPANS), n = 0;
+        unsigned long n_all = unit_amount("SOAK_SPANS", USUAL_SPANS), n = 0;
 
         for (; n < n_all; n += n_spans) {
                 n_spans = (unsigned)(n_all - n < SPANS_PER_ROUND ? n_all - n : SPANS_PER_ROUND);

@@ -117,7 +117,7 @@ static void kill_some(unsigned first) {
 START_TEST(clients_killed_at_any_point) {
         uint64_t n_started = 0, n_open = 0, n_of_children = 0, n_dropped = 0, n_exported, n_errors;
 
-        n_clients = (unsigned)scenario_amount("SOAK_CLIENTS", USUAL_CLIENTS);
+        n_clients = (unsigned)unit_amount("SOAK_CLIENTS", USUAL_CLIENTS);
         diaries = mmap(NULL, n_clients * sizeof *diaries, PROT_READ | PROT_WRITE,
                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         ck_assert_ptr_ne(diaries, MAP_FAILED);

@@ -171,7 +171,7 @@ START_TEST(daemon_killed_under_load) {
         uint64_t n_said = 0, n_lost = 0, n_exported, n_duplicates;
         pid_t pids[CLIENTS];
 
-        n_rounds = (unsigned)scenario_amount("SOAK_ROUNDS", USUAL_ROUNDS);
+        n_rounds = (unsigned)unit_amount("SOAK_ROUNDS", USUAL_ROUNDS);
         diaries = mmap(NULL, sizeof *diaries, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
                        -1, 0);
         ck_assert_ptr_ne(diaries, MAP_FAILED);

@@ -9,8 +9,9 @@
 #include "proto/id.h"
 #include "proto/sampling.h"
 #include "tests/integration/people.h"
+#include "tests/integration/scenario.h"
+#include "tests/integration/work.h"
 #include "tests/interop/stock-collector.h"
-#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <jansson.h>
@@ -18,7 +19,6 @@
 
 enum {
         FLUSH_MS = 60000,
-        TEST_S = 180,
         ROOTS = 64,
         CUMULATIVE = 2,
 };
@@ -62,27 +62,6 @@ static const char *text_in(const json_t *object, const char *key) {
 }
 
 /* ---- primitives ---- */
-
-static int succeed(catena_context *context, void *input, void **outputp, void *data) {
-        (void)context;
-        (void)data;
-        *outputp = input;
-        return 0;
-}
-
-static int decline(catena_context *context, void *input, void **outputp, void *data) {
-        (void)input;
-        (void)outputp;
-        (void)data;
-        catena_context_fail(context, "CardDeclined", "the bank said no");
-        return 1;
-}
-
-static catena_primitive *primitive_of(const char *name, const char *type,
-                                      int (*run)(catena_context *, void *, void **, void *)) {
-        return catena_primitive_new(
-                &(catena_primitive_options){.name = name, .type = type, .run = run});
-}
 
 static void check_out(void) {
         catena_primitive *branches[] = {primitive_of("mail", "SendMail", succeed),
@@ -278,17 +257,9 @@ int main(int argc, char **argv) {
                 collector_writes_the_traces_that_were_sampled,
                 collector_writes_the_errors_that_nobody_sampled,
         };
-        Suite *suite = suite_create("interop-signals");
 
         if (argc != 2)
                 return EXIT_FAILURE;
         collector_binary = argv[1];
-        for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
-                TCase *tcase = tcase_create(tests[i]->name);
-
-                tcase_set_timeout(tcase, TEST_S);
-                tcase_add_test(tcase, tests[i]);
-                suite_add_tcase(suite, tcase);
-        }
-        return unit_run(suite);
+        return scenario_run("interop-signals", tests, sizeof tests / sizeof *tests);
 }

@@ -8,8 +8,8 @@
 #include "lib/catena.h"
 #include "proto/id.h"
 #include "tests/integration/people.h"
+#include "tests/integration/scenario.h"
 #include "tests/interop/stock-collector.h"
-#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <jansson.h>
@@ -18,7 +18,6 @@
 
 enum {
         FLUSH_MS = 60000,
-        TEST_S = 180,
 };
 
 #define START_NS UINT64_C(1700000000000000001)
@@ -216,14 +215,10 @@ START_TEST(collector_writes_what_the_client_said) {
 END_TEST
 
 int main(int argc, char **argv) {
-        Suite *suite = suite_create("interop");
-        TCase *tcase = tcase_create("collector_writes_what_the_client_said");
+        const TTest *const tests[] = {collector_writes_what_the_client_said};
 
         if (argc != 2)
                 return EXIT_FAILURE;
         collector_binary = argv[1];
-        tcase_set_timeout(tcase, TEST_S);
-        tcase_add_test(tcase, collector_writes_what_the_client_said);
-        suite_add_tcase(suite, tcase);
-        return unit_run(suite);
+        return scenario_run("interop", tests, sizeof tests / sizeof *tests);
 }

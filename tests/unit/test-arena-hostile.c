@@ -184,8 +184,7 @@ static void settle(void) {
 }
 
 START_TEST(hostile_clients_harm_nobody) {
-        const char *text = getenv("HOSTILE_ROUNDS");
-        unsigned long n_rounds = text ? strtoul(text, NULL, 10) : ROUNDS;
+        unsigned long n_rounds = unit_amount("HOSTILE_ROUNDS", ROUNDS);
         unsigned n_fds = 0;
         ssize_t n_bytes = 0, n_bytes_now;
         RecorderView view;

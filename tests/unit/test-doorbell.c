@@ -18,7 +18,7 @@ enum { ROUNDS = 100000, PATIENCE_S = 5, RECORD_BYTES = 256 };
 
 static ArenaReader *reader;
 static Writer writer;
-static unsigned long n_rounds = ROUNDS;
+static unsigned long n_rounds;
 static _Atomic unsigned long n_read;
 static _Atomic bool rung;
 
@@ -87,15 +87,13 @@ static void read_all(void) {
 }
 
 START_TEST(no_wake_up_is_lost) {
-        const char *rounds = getenv("DOORBELL_ROUNDS");
         Session session = {0};
         pthread_t thread;
 
         if (!arena_reader_is_possible() ||
             syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) < 0)
                 return; /* then no arena is offered, or the client fences */
-        if (rounds)
-                n_rounds = strtoul(rounds, NULL, 10);
+        n_rounds = unit_amount("DOORBELL_ROUNDS", ROUNDS);
         ck_assert_int_eq(arena_reader_new(&reader, &session), 0);
         writer_init(&writer, dup(reader->fd));
         ck_assert_int_eq(pthread_create(&thread, NULL, write_on, NULL), 0);

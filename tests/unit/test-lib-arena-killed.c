@@ -284,14 +284,13 @@ static void stop(void) {
 }
 
 START_TEST(a_kill_at_any_instruction_loses_nothing_published) {
-        const char *text = getenv("KILLED_STRIDE");
         Call which = (Call)(_i % _CALLS_N);
         unsigned n_steps, stride, n_fds, n_killed = 1;
         bool rings = _i >= _CALLS_N;
 
         n_steps = a_life(which, rings, INSTRUCTIONS_MAX, true);
         ck_assert_uint_lt(n_steps, INSTRUCTIONS_MAX);
-        stride = text ? (unsigned)strtoul(text, NULL, 10) : 1 + n_steps / USUAL_KILLS;
+        stride = (unsigned)unit_amount("KILLED_STRIDE", 1 + n_steps / USUAL_KILLS);
         ck_assert_uint_gt(stride, 0);
         n_fds = n_descriptors();
         for (unsigned k = 0; k < n_steps; k += stride, n_killed++)

@@ -3,39 +3,13 @@
 /* Waiting until the daemon has what was said, and what else is heard then. */
 
 #include "lib/catena.h"
-#include "tests/unit/fake-daemon.h"
+#include "tests/unit/fake-client.h"
 #include "tests/unit/unit.h"
 
 #include <pthread.h>
 
-static FakeDaemon fake;
-static catena_context *context;
-
-static void start(void) {
-        fake_daemon_open(&fake);
-        context = catena_context_new("w", NULL);
-}
-
-static void start_with_arena(void) {
-        fake_daemon_open(&fake);
-        fake_daemon_open_arena(&fake, ARENA_CHUNKS);
-        context = catena_context_new("w", NULL);
-}
-
-static void stop(void) {
-        catena_context_free(context);
-        fake_daemon_close(&fake);
-}
-
 static void say_span(void) {
         catena_span_end(catena_span_start(context, "s", 0));
-}
-
-static catena_stats stats(void) {
-        catena_stats known;
-
-        catena_stats_get(&known, sizeof known);
-        return known;
 }
 
 /* Answers each FLUSH with a level, until there have been n. */

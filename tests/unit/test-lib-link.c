@@ -2,7 +2,7 @@
 
 #include "lib/catena.h"
 #include "proto/id.h"
-#include "tests/unit/fake-daemon.h"
+#include "tests/unit/fake-client.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -11,34 +11,8 @@
 
 #define TOKEN "0123456789abcdef"
 
-static FakeDaemon fake;
-static catena_context *context;
-
-static void start(void) {
-        fake_daemon_open(&fake);
-        context = catena_context_new("w", NULL);
-}
-
-static void start_with_arena(void) {
-        fake_daemon_open(&fake);
-        fake_daemon_open_arena(&fake, ARENA_CHUNKS);
-        context = catena_context_new("w", NULL);
-}
-
-static void stop(void) {
-        catena_context_free(context);
-        fake_daemon_close(&fake);
-}
-
 static void say_span(void) {
         catena_span_end(catena_span_start(context, "s", 0));
-}
-
-static catena_stats stats(void) {
-        catena_stats known;
-
-        catena_stats_get(&known, sizeof known);
-        return known;
 }
 
 /* The library's descriptor: a socket whose peer has the fake's address. */

@@ -3,38 +3,12 @@
 #include "lib/catena.h"
 #include "otlp/logs.pb-c.h"
 #include "proto/id.h"
-#include "tests/unit/fake-daemon.h"
+#include "tests/unit/fake-client.h"
 #include "tests/unit/unit.h"
 
 #include <signal.h>
 
 typedef Opentelemetry__Proto__Logs__V1__LogRecord FakeLog;
-
-static FakeDaemon fake;
-static catena_context *context;
-
-static void start(void) {
-        fake_daemon_open(&fake);
-        context = catena_context_new("w", NULL);
-}
-
-static void start_with_arena(void) {
-        fake_daemon_open(&fake);
-        fake_daemon_open_arena(&fake, ARENA_CHUNKS);
-        context = catena_context_new("w", NULL);
-}
-
-static void stop(void) {
-        catena_context_free(context);
-        fake_daemon_close(&fake);
-}
-
-static catena_stats stats(void) {
-        catena_stats known;
-
-        catena_stats_get(&known, sizeof known);
-        return known;
-}
 
 /* The n-th log that was said, from 0; to be freed by log_free(). */
 static FakeLog *log_said(size_t n) {

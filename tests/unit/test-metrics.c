@@ -294,8 +294,7 @@ END_TEST
 /* METRICS_NAMES of them. */
 START_TEST(endless_names_end_in_one_series) {
         enum { GROWTH_MAX = 4 * 1024 * 1024 }; /* of the view of chains */
-        const char *number = getenv("METRICS_NAMES");
-        unsigned long n_names = number ? strtoul(number, NULL, 10) : 30000;
+        unsigned long n_names = unit_amount("METRICS_NAMES", 30000);
         Session *session = script_session(&script, 1, "shop");
         OtlpAnyValue type = text("T"), success = text("success");
         size_t n_bytes = 0;

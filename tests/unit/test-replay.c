@@ -576,8 +576,7 @@ START_TEST(a_life_with_damage_keeps_its_books) {
 END_TEST
 
 int main(void) {
-        const char *seeds = getenv("REPLAY_SEEDS"); /* how many; more take longer */
-        int n = seeds ? atoi(seeds) : SEEDS;
+        int n = (int)unit_amount("REPLAY_SEEDS", SEEDS); /* more take longer */
         Suite *suite = suite_create("replay");
         TCase *tcase = tcase_create("replay");
 
