@@ -315,6 +315,15 @@ static int context_tell_checkpoints(Context *context, Chains *chains,
         return r ? error_trace(r) : 0;
 }
 
+/* The first one says where the context stands among all of its session. */
+static int context_add_fragment(Context *context, const Fragment *fragment) {
+        if (!context->fragments.n_fragments) {
+                list_unlink(&context->link);
+                list_append(&context->session->all_contexts, &context->link);
+        }
+        return error_trace(fragments_add(&context->fragments, context->session, fragment));
+}
+
 /* A START stands before what was read of the context already. */
 static int context_add_start(Context *context, const Fragment *start) {
         Fragments *fragments = &context->fragments;
@@ -322,7 +331,7 @@ static int context_add_start(Context *context, const Fragment *start) {
 
         if (context->known)
                 fragments_deinit(fragments, context->session);
-        r = fragments_add(fragments, context->session, start);
+        r = context_add_fragment(context, start);
         if (r)
                 return error_trace(r);
         memmove(fragments->list + 1, fragments->list,
@@ -358,7 +367,7 @@ int context_update(Context *context, Chains *chains, const Fragment *fragment) {
         Catena__V1__Context *added = NULL, *whole = NULL;
         int r;
 
-        r = fragments_add(&context->fragments, context->session, fragment);
+        r = context_add_fragment(context, fragment);
         if (r || !context->known)
                 return error_trace(r);
         added = catena__v1__context__unpack(NULL, fragment->hold.size, data);
@@ -405,5 +414,5 @@ void context_end(Context *context, Chains *chains, uint64_t end_unix_ns) {
 
 int context_move(Context *context, const Fragment *fragment) {
         fragments_deinit(&context->fragments, context->session);
-        return fragments_add(&context->fragments, context->session, fragment);
+        return error_trace(context_add_fragment(context, fragment));
 }

@@ -47,13 +47,13 @@ int fragments_add(Fragments *fragments, Session *session, const Fragment *fragme
         return 0;
 }
 
-bool fragments_touch(const Fragments *fragments, JournalPosition first, JournalPosition end) {
-        for (uint32_t i = 0; i < fragments->n_fragments; i++) {
-                JournalPosition position = fragments->list[i].hold.position;
-                if (position >= first && position < end)
-                        return true;
-        }
-        return false;
+JournalPosition fragments_begin(const Fragments *fragments) {
+        JournalPosition begin = fragments->n_fragments ? fragments->list[0].hold.position : 0;
+
+        for (uint32_t i = 1; i < fragments->n_fragments; i++)
+                if (fragments->list[i].hold.position < begin)
+                        begin = fragments->list[i].hold.position;
+        return begin;
 }
 
 /* START goes first, an END without START last. */

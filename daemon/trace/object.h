@@ -41,8 +41,8 @@ typedef struct Fragments {
 void fragments_init(Fragments *fragments);
 void fragments_deinit(Fragments *fragments, Session *session); /* releases what they hold */
 int fragments_add(Fragments *fragments, Session *session, const Fragment *fragment);
-/* Whether one of them lies in [first, end). */
-bool fragments_touch(const Fragments *fragments, JournalPosition first, JournalPosition end);
+/* Where the first of them lies; 0: there are none. */
+JournalPosition fragments_begin(const Fragments *fragments);
 
 struct Object {
         BatchSignal signal;

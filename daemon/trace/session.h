@@ -92,7 +92,7 @@ typedef struct Session {
         Map scopes;         /* number -> SessionScope */
         size_t scopes_size; /* bytes of all */
         Map contexts;       /* number -> Context */
-        List all_contexts;  /* Context.link */
+        List all_contexts;  /* Context.link: by where the first fragment lies, if there is one */
         Map spans; /* span key -> Span, from the first fragment to the delivery; not detached */
         List held; /* Span.held_link: these and the detached, by where their first fragment lies */
         List open; /* Span.object.link: not closed, oldest first */

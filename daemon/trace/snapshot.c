@@ -201,7 +201,7 @@ static int snapshot_log(SnapshotRun *run, Object *log) {
         Fragment fragment = {.flags = FRAGMENT_START};
         int r;
 
-        if (!fragments_touch(&log->fragments, run->first, run->end))
+        if (!snapshot_lies_in(run, &log->fragments.list[0].hold)) /* a log is one fragment */
                 return 0;
         if (run->measures)
                 return snapshot_measure(run, log->fragments.n_bytes);
@@ -224,7 +224,7 @@ static int snapshot_context(SnapshotRun *run, Context *context) {
         PbWriter body;
         int r;
 
-        if (!context->known || !fragments_touch(fragments, run->first, run->end))
+        if (!context->known || !fragments->n_fragments)
                 return 0; /* what waits for a START is dropped soon without one */
         if (run->measures)
                 return snapshot_measure(run, fragments->n_bytes);
@@ -346,12 +346,14 @@ static int snapshot_objects_of(SnapshotRun *run, Session *session) {
         int r;
 
         r = snapshot_session(run, session);
-        list_for_each (link, &session->all_contexts) {
-                if (r)
+        /* What is written anew comes to stand behind all others. */
+        list_for_each_safe (link, &session->all_contexts) {
+                Context *context = list_entry(link, Context, link);
+
+                if (r || fragments_begin(&context->fragments) >= run->end)
                         break;
-                r = snapshot_context(run, list_entry(link, Context, link));
+                r = snapshot_context(run, context);
         }
-        /* What is written anew comes to stand behind all of these. */
         list_for_each_safe (link, &session->held) {
                 Span *span = list_entry(link, Span, held_link);
 

@@ -160,6 +160,46 @@ START_TEST(a_segment_of_long_spans_holds_up_nothing) {
 }
 END_TEST
 
+/* Contexts that are said of in another order than they began in, over more than a segment. */
+START_TEST(contexts_leave_the_oldest_segment_in_any_order) {
+        open_script();
+        script_context(&script, 1, "one", "c", NULL);
+        script_context(&script, 2, "early", "c", NULL);
+        script_span_start(&script, 3, 3, "before its context");
+        script_say_raw(&script, RECORD_CONTEXT, 0, 4, 0, "\x4a\x08\x0a\x01k\x12\x03\x0a\x01t", 10);
+        while (view().journal.n_segments < 3) {
+                script_span_start(&script, 0, ++next_id, text);
+                script_span_end(&script, next_id);
+                ck_assert_int_eq(script_take(&script, session, 0), 0);
+        }
+        script_context(&script, 2, "late", "c", NULL);
+        script_context(&script, 3, "three", "c", NULL);
+        script_context(&script, 4, "four", "c", NULL);
+        take();
+        for (unsigned i = 0; i < 60; i++) {
+                live_on(NULL);
+                ck_assert_uint_eq(view().counters.refused_full, 0);
+        }
+        ck_assert_uint_lt(view().journal.n_segments, 6);
+        if (_i) {
+                crash();
+                session = recorder_session_by_token(script.recorder,
+                                                    (const uint8_t[RECORD_TOKEN_SIZE]){1, 0, 1}, 1);
+        }
+        for (uint32_t number = 1; number <= 4; number++) {
+                if (number != 3)
+                        script_span_start(&script, number, number, "in it");
+                script_span_end(&script, number);
+        }
+        take();
+        script_deliver(&script);
+        ck_assert_ptr_nonnull(strstr(script_exported(&script, 1), "workflow.context_id=one"));
+        ck_assert_ptr_nonnull(strstr(script_exported(&script, 2), "workflow.context_id=late"));
+        ck_assert_ptr_nonnull(strstr(script_exported(&script, 3), "workflow.context_id=three"));
+        ck_assert_ptr_nonnull(strstr(script_exported(&script, 4), "workflow.context_id=four k=t"));
+}
+END_TEST
+
 /* A little of each span lies in the oldest segment, and much behind: not all of it fits anew. */
 START_TEST(what_does_not_fit_leaves_room_for_decisions) {
         enum { SPANS = 40 };
@@ -215,6 +255,7 @@ int main(void) {
         tcase_add_loop_test(tcase, a_tag_that_comes_late_doubles_no_key, 0, 3);
         tcase_add_loop_test(tcase, a_segment_of_long_spans_holds_up_nothing, 0, 2);
         tcase_add_loop_test(tcase, what_does_not_fit_leaves_room_for_decisions, 0, 2);
+        tcase_add_loop_test(tcase, contexts_leave_the_oldest_segment_in_any_order, 0, 2);
         suite_add_tcase(suite, tcase);
         return unit_run(suite);
 }
