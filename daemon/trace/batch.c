@@ -141,8 +141,10 @@ static int batch_collect(BatchEncoder *encoder, const Batch *batch, BatchCursor 
                 BatchItem *item = &encoder->items[encoder->n_items];
                 Object *object = batch->objects[cursor->next];
 
+                if (cursor->next + 2 * OBJECT_AHEAD < batch->n_objects)
+                        object_prefetch(batch->objects[cursor->next + 2 * OBJECT_AHEAD]);
                 if (cursor->next + OBJECT_AHEAD < batch->n_objects)
-                        object_prefetch(batch->objects[cursor->next + OBJECT_AHEAD]);
+                        context_prefetch(batch->objects[cursor->next + OBJECT_AHEAD]->context);
                 *item = (BatchItem){.object = object, .order = encoder->n_items};
                 r = batch_item_size(encoder, item);
                 if (r)

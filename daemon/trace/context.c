@@ -83,16 +83,15 @@ int context_get(Context **contextp, Session *session, uint32_t number) {
         int r;
 
         if (!context) {
-                context = calloc(1, sizeof *context);
+                context = pool_take(session->context_pool);
                 if (!context)
                         return error_origin(-ENOMEM);
+                *context = (Context){.session = session, .number = number};
                 r = map_put(&session->contexts, number, context);
                 if (r) {
-                        free(context);
+                        pool_give(session->context_pool, context);
                         return error_trace(r);
                 }
-                context->session = session;
-                context->number = number;
                 fragments_init(&context->fragments);
                 list_append(&session->all_contexts, &context->link);
                 list_init(&context->pending_link);
@@ -115,9 +114,11 @@ static void context_forget_attributes(Context *context) {
 void context_settle(Context *context) {
         Session *session = context->session;
 
-        if (context->n_objects || session->replayed || !list_is_empty(&context->pending_link))
+        if (context->n_objects || session->replayed)
                 return;
         if (context->known && !context->ended && session->state == SESSION_ALIVE)
+                return;
+        if (!list_is_empty(&context->pending_link))
                 return;
         chains_forget(&context->chain, NULL);
         context_forget_attributes(context);
@@ -125,7 +126,7 @@ void context_settle(Context *context) {
         map_remove(&session->contexts, context->number);
         list_unlink(&context->link);
         session_discharge(session, sizeof *context);
-        free(context);
+        pool_give(session->context_pool, context);
 }
 
 /* ---- attributes ---- */

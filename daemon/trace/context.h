@@ -17,27 +17,33 @@
 #include "proto/validate.h"
 
 struct Context {
+        /* What a span needs of it comes first, on two lines of the cache. */
         Session *session;
         uint32_t number;
         bool known; /* its START has been seen */
         bool ended;
-        uint64_t end_unix_ns; /* its END has been read; 0: not yet */
-        bool second_cut;      /* what made it pending came after the first cut */
-        size_t n_objects;     /* spans and logs that name it */
-        Fragments fragments;
-
+        bool second_cut;  /* what made it pending came after the first cut */
+        bool conflict;    /* its attributes cannot be copied: two may share a key, or know more */
+        bool nameless;    /* the chains show its spans by their traces */
+        size_t n_objects; /* spans and logs that name it */
+        ChainContext *chain; /* or NULL */
         /* What its spans carry of it: encoded attributes of a Span, made when it is announced. */
         uint8_t *attributes;
         size_t n_bytes;
         ValidateBloom keys;
-        bool conflict; /* they cannot be copied as they are: two may share a key, or know more */
         uint32_t n_left_out; /* tags over the session's limit of attributes */
 
-        ChainContext *chain; /* or NULL */
-        bool nameless;       /* the chains show its spans by their traces */
-        List link;           /* session.all_contexts */
-        List pending_link;   /* session.pending_contexts */
+        uint64_t end_unix_ns; /* its END has been read; 0: not yet */
+        Fragments fragments;
+        List link;         /* session.all_contexts */
+        List pending_link; /* session.pending_contexts */
 };
+
+/* Has the processor fetch what a span needs of it; NULL: of none. */
+static inline void context_prefetch(const Context *context) {
+        __builtin_prefetch(context);
+        __builtin_prefetch((const char *)context + 64);
+}
 
 /* Whether a Context's bytes may be taken: strings, ids, tags. 0 or VALIDATE_E_*. */
 int context_validate(const uint8_t *data, size_t size);

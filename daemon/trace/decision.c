@@ -75,6 +75,7 @@ SessionOptions recorder_session_options(Recorder *recorder, SessionUser *user) {
                 .journal = recorder->journal,
                 .user = user,
                 .span_pool = &recorder->span_pool,
+                .context_pool = &recorder->context_pool,
                 .seed = recorder->options.seed,
                 .limits = &recorder->options.limits,
                 .resource = recorder->options.resource,

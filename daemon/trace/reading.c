@@ -267,15 +267,28 @@ int recorder_read_stray_end(Recorder *recorder, uint32_t number, bool last, uint
         return 0;
 }
 
+/* A look at a pending span whose turn comes soon. Returns the next one. */
+static const List *recorder_look_at_context(const Session *session, const List *pending) {
+        if (pending == &session->pending)
+                return pending;
+        context_prefetch(list_entry(pending, Span, pending_link)->object.context);
+        return pending->next;
+}
+
 int recorder_read_pass_end(Recorder *recorder, Session *session, uint64_t time_unix_ns) {
+        const List *ahead;
         int r;
 
         r = recorder_show_unshown(recorder, session);
         if (r)
                 return error_trace(r);
-
+        ahead = session->pending.next;
+        for (unsigned i = 0; i < OBJECT_AHEAD; i++)
+                ahead = recorder_look_at_context(session, ahead);
         list_for_each_safe (link, &session->pending) {
                 Span *span = list_entry(link, Span, pending_link);
+
+                ahead = recorder_look_at_context(session, ahead);
                 if (span->second_cut) {
                         span->second_cut = false;
                         continue;

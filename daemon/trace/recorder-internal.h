@@ -35,7 +35,8 @@ enum {
         RECORDER_CONTEXT_MAX = 32 * 1024,
         RECORDER_REST_MIN = 64 * 1024, /* of a segment, worth a block of its own */
         RECORDER_SPANS_KEPT = 4096,    /* to be used again: 1 MiB */
-        RECORDER_AHEAD = 4, /* records that are looked at before it is their turn */
+        RECORDER_CONTEXTS_KEPT = 1024, /* the same: 256 KiB */
+        RECORDER_AHEAD = 4, /* records between a look at one, the next look, and its turn */
         RECORDER_STATE_MAX = RECORD_SIZE_MAX - RECORD_HEADER_SIZE,
         RECORDER_OVERFLOW_UID = 65534, /* whoever has no uid here: they are not one user */
 };
@@ -78,7 +79,7 @@ struct Recorder {
         size_t n_objects;  /* spans and logs of any state */
         List strays;       /* Span.pending_link: in a replay, of sessions that are not remembered */
         uint64_t expiry_unix_ns; /* when to look at detached spans: before the first expires */
-        Pool span_pool;
+        Pool span_pool, context_pool;
 
         bool samples; /* a START may be flagged */
         Map traces;   /* -> Trace */

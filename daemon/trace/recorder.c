@@ -28,6 +28,7 @@ int recorder_new(Recorder **recorderp, const RecorderOptions *options) {
         list_init(&recorder->due_traces);
         list_init(&recorder->waiting_traces);
         pool_init(&recorder->span_pool, sizeof(Span), RECORDER_SPANS_KEPT);
+        pool_init(&recorder->context_pool, sizeof(Context), RECORDER_CONTEXTS_KEPT);
         map_init(&recorder->users, options->seed);
         map_init(&recorder->sessions, options->seed);
         list_init(&recorder->all_sessions);
@@ -52,6 +53,7 @@ static void recorder_free_session(Recorder *recorder, Session *session) {
         list_for_each_safe (link, &session->open)
                 span_free(list_entry(link, Span, object.link));
         session->state = SESSION_EXITED;
+        session->replayed = false;
         list_for_each_safe (link, &session->pending_contexts)
                 list_unlink(link);
         list_for_each_safe (link, &session->all_contexts)
@@ -62,6 +64,7 @@ static void recorder_free_session(Recorder *recorder, Session *session) {
 
 void recorder_rest(Recorder *recorder) {
         pool_empty(&recorder->span_pool);
+        pool_empty(&recorder->context_pool);
         object_pieces_deinit(&recorder->pieces);
         buffer_deinit(&recorder->scratch);
 }
@@ -86,6 +89,7 @@ Recorder *recorder_free(Recorder *recorder) {
         map_deinit(&recorder->users);
         recorder_rest(recorder);
         pool_deinit(&recorder->span_pool);
+        pool_deinit(&recorder->context_pool);
         free(recorder);
         return NULL;
 }
@@ -279,7 +283,10 @@ static void recorder_refuse(Recorder *recorder, Session *session, uint8_t *at, R
         recorder_read_refused(recorder, session, &header);
 }
 
-/* A look at the record at `offset`, whose turn comes soon. Returns where the next one stands. */
+/*
+ * A look at the record at `offset`, whose turn comes soon: where the maps have what it names is
+ * fetched. Returns where the next one stands.
+ */
 static size_t recorder_look_ahead(const Session *session, const JournalBlock *block,
                                   size_t offset) {
         RecordHeader header;
@@ -291,6 +298,19 @@ static size_t recorder_look_ahead(const Session *session, const JournalBlock *bl
                 map_prefetch(&session->spans, header.id);
         if (header.context)
                 map_prefetch(&session->contexts, header.context);
+        return offset + record_stride(header.size);
+}
+
+/* The second look, at what stands there: a context may not have been named for long. */
+static size_t recorder_look_again(const Session *session, const JournalBlock *block,
+                                  size_t offset) {
+        RecordHeader header;
+
+        if (offset >= block->size)
+                return offset;
+        header = record_header_read(block->records + offset);
+        if (header.context)
+                context_prefetch(map_find(&session->contexts, header.context));
         return offset + record_stride(header.size);
 }
 
@@ -315,12 +335,14 @@ static void recorder_flag(uint8_t *at, RecorderRecord *record, uint16_t flag) {
 
 int recorder_take(Recorder *recorder, Session *session, JournalBlock *block) {
         RecorderRoom room = recorder_room(recorder);
-        size_t from = 0, to = 0, ahead = 0;
+        size_t from = 0, to = 0, first_look = 0, second_look = 0;
         int r;
 
         chains_set_time(recorder->chains, block->time_unix_ns);
+        for (unsigned i = 0; i < 2 * RECORDER_AHEAD; i++)
+                first_look = recorder_look_ahead(session, block, first_look);
         for (unsigned i = 0; i < RECORDER_AHEAD; i++)
-                ahead = recorder_look_ahead(session, block, ahead);
+                second_look = recorder_look_again(session, block, second_look);
 
         while (from < block->size) {
                 RecordHeader header = record_header_read(block->records + from);
@@ -329,7 +351,8 @@ int recorder_take(Recorder *recorder, Session *session, JournalBlock *block) {
                 ValidateSummary summary;
                 RecordVerdict verdict;
 
-                ahead = recorder_look_ahead(session, block, ahead);
+                first_look = recorder_look_ahead(session, block, first_look);
+                second_look = recorder_look_again(session, block, second_look);
                 if (!recorder_is_data(header.type)) {
                         from += stride;
                         continue;

@@ -330,6 +330,7 @@ int session_new(Session **sessionp, const SessionOptions *options, JournalPositi
         session->journal = options->journal;
         session->user = options->user;
         session->span_pool = options->span_pool;
+        session->context_pool = options->context_pool;
         session->user->n_sessions++;
         map_init(&session->scopes, options->seed);
         map_init(&session->contexts, options->seed);

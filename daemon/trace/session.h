@@ -76,7 +76,7 @@ typedef struct SessionCursor {
 typedef struct Session {
         Journal *journal;
         SessionUser *user;
-        Pool *span_pool; /* the recorder's: of Span */
+        Pool *span_pool, *context_pool; /* the recorder's: of Span, of Context */
         uint32_t number;
         SessionCredentials credentials;
         uint8_t token[RECORD_TOKEN_SIZE];
@@ -119,7 +119,7 @@ typedef struct Session {
 typedef struct SessionOptions {
         Journal *journal;
         SessionUser *user;
-        Pool *span_pool;
+        Pool *span_pool, *context_pool;
         uint64_t seed;
         const JoinLimits *limits;
         const uint8_t *resource; /* encoded attributes of a Resource, to be added */
