@@ -20,8 +20,11 @@ enum {
         SCOPE_OBJECTS = 2,
 };
 
-/* A tag of one byte and the longest length, for each message that an object may stand in. */
-enum { BATCH_FRAME_MAX = 4 * 6 };
+enum {
+        /* A tag of one byte and the longest length, for each message that an object stands in. */
+        BATCH_FRAME_MAX = 4 * 6,
+        BATCH_SCOPE_BITS = 32, /* of a group */
+};
 
 const char *batch_drop_name(BatchDrop drop) {
         switch (drop) {
@@ -42,6 +45,7 @@ const char *batch_signal_name(BatchSignal signal) {
 /* An object of the request, and its bytes where joining made new ones. */
 typedef struct BatchItem {
         Object *object;
+        uint64_t group; /* the number of its session, and behind that of its scope */
         size_t size;
         size_t framed_size; /* with its tag and length */
         size_t rebuilt;     /* offset in the rebuilt bytes, if object->rebuild */
@@ -118,20 +122,22 @@ static int batch_item_size(BatchEncoder *encoder, BatchItem *item) {
         return 0;
 }
 
+static uint64_t batch_group(const Object *object) {
+        return (uint64_t)object->session->number << BATCH_SCOPE_BITS | object->scope;
+}
+
 static int batch_compare(const void *ap, const void *bp) {
         const BatchItem *a = ap, *b = bp;
 
-        if (a->object->session != b->object->session)
-                return a->object->session->number < b->object->session->number ? -1 : 1;
-        if (a->object->scope != b->object->scope)
-                return a->object->scope < b->object->scope ? -1 : 1;
+        if (a->group != b->group)
+                return a->group < b->group ? -1 : 1;
         return a->order < b->order ? -1 : 1;
 }
 
 /* Takes objects from the cursor on until the request is full. */
 static int batch_collect(BatchEncoder *encoder, const Batch *batch, BatchCursor *cursor) {
-        const Object *before = NULL;
         size_t size = 0, scope_size = 0;
+        uint64_t group = UINT64_MAX; /* of the item before; of none */
         int r;
 
         r = batch_encoder_begin(encoder, batch->n_objects - cursor->next + 1);
@@ -145,22 +151,24 @@ static int batch_collect(BatchEncoder *encoder, const Batch *batch, BatchCursor 
                         object_prefetch(batch->objects[cursor->next + 2 * OBJECT_AHEAD]);
                 if (cursor->next + OBJECT_AHEAD < batch->n_objects)
                         context_prefetch(batch->objects[cursor->next + OBJECT_AHEAD]->context);
-                *item = (BatchItem){.object = object, .order = encoder->n_items};
+                *item = (BatchItem){.object = object,
+                                    .group = batch_group(object),
+                                    .order = encoder->n_items};
                 r = batch_item_size(encoder, item);
                 if (r)
                         return error_trace(r);
                 item->framed_size = pb_bytes_size(SCOPE_OBJECTS, item->size);
                 size += item->size + BATCH_FRAME_MAX;
-                if (!before || object->session != before->session)
+                if (item->group >> BATCH_SCOPE_BITS != group >> BATCH_SCOPE_BITS)
                         size += object->session->resource_size;
-                if (!before || object->session != before->session || object->scope != before->scope)
+                if (item->group != group)
                         session_scope(object->session, object->scope, &scope_size);
                 size += scope_size;
                 if (size > BATCH_REQUEST_MAX && encoder->n_items)
                         return 0;
-                if (before && batch_compare(item - 1, item) > 0)
+                if (encoder->n_items && item->group < group)
                         encoder->in_order = false;
-                before = object;
+                group = item->group;
                 encoder->n_items++;
         }
         cursor->done = true;
@@ -169,13 +177,12 @@ static int batch_collect(BatchEncoder *encoder, const Batch *batch, BatchCursor 
 
 /* The items from `i` on that share a session, or a scope as well. */
 static size_t batch_group_end(const BatchEncoder *encoder, size_t i, bool scope) {
-        const Object *first = encoder->items[i].object;
+        unsigned shift = scope ? 0 : BATCH_SCOPE_BITS;
+        uint64_t group = encoder->items[i].group >> shift;
 
-        while (++i < encoder->n_items) {
-                const Object *object = encoder->items[i].object;
-                if (object->session != first->session || (scope && object->scope != first->scope))
-                        break;
-        }
+        do
+                i++;
+        while (i < encoder->n_items && encoder->items[i].group >> shift == group);
         return i;
 }
 
