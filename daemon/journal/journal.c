@@ -248,6 +248,8 @@ static int journal_open_segment(Journal *journal, JournalRoom room) {
                                                               JOURNAL_CHECKPOINT_MAX);
         segment_begin(&segment, journal->next_number, journal->options.key, journal->next_sequence,
                       checkpoint_size);
+        if (journal->n_segments) /* where there is little to write, the first one lasts long */
+                segment_populate(&segment);
         block_end(&segment);
         if (segment_rename(journal->folder, name, SEGMENT_SUFFIX_SPARE, segment.number,
                            SEGMENT_SUFFIX)) {

@@ -167,6 +167,10 @@ static int segment_map(Segment *segment, int fd) {
         return 0;
 }
 
+void segment_populate(const Segment *segment) {
+        (void)madvise(segment->data, JOURNAL_SEGMENT_SIZE, MADV_POPULATE_WRITE);
+}
+
 void segment_unmap(Segment *segment) {
         munmap(segment->data, JOURNAL_SEGMENT_SIZE);
         segment->data = NULL;

@@ -50,6 +50,8 @@ int segment_make(Segment *segmentp, int folder, uint64_t number);
  * first block's place; *versionp is set with SEGMENT_E_VERSION.
  */
 int segment_load(Segment *segmentp, uint32_t *versionp, int folder, uint64_t number);
+/* All its pages at once, which costs less than a fault for each; where the kernel can. */
+void segment_populate(const Segment *segment);
 void segment_unmap(Segment *segment);
 
 /* Where the checkpoint goes before segment_begin(), and where it is after. */
