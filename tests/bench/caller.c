@@ -33,7 +33,7 @@ static void caller_span0(Caller *caller) {
 }
 
 static void caller_span5(Caller *caller) {
-        const catena_attribute attributes[] = {
+        static const catena_attribute attributes[] = {
                 {.key = "http.request.method", .value.string = "GET"},
                 {.key = "http.route", .value.string = "/api/v1/shops/{shop}"},
                 {.key = "server.address", .value.string = "orders.shop.example"},
