@@ -47,6 +47,13 @@ static bool intake_is_at_end(const Intake *intake) {
         return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
+bool intake_is_silent(const Intake *intake) {
+        char byte;
+
+        return intake->fd >= 0 && recv(intake->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+               errno == EAGAIN;
+}
+
 /*
  * Reads up to `size` bytes; *np tells how many, also when it is an end or a fault. Without room for
  * control data the kernel closes descriptors that come along, and says so.

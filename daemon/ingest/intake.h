@@ -66,6 +66,8 @@ void intake_deinit(Intake *intake, Session *session); /* NULL: it had none */
 int intake_hello(Intake *intake, const uint8_t **bodyp, size_t *sizep);
 void intake_greeted(Intake *intake);
 
+/* Whether the socket is open and has nothing to read, not even its end. */
+bool intake_is_silent(const Intake *intake);
 /* A pass, or more of it: about *budgetp bytes, which are taken off it. */
 int intake_pass(Intake *intake, Session *session, size_t *budgetp, uint64_t now_unix_ns);
 /* All that there is now, as a complete pass. INTAKE_E_END also where there is no socket. */

@@ -348,7 +348,8 @@ static int peer_supersede(Peer *peer) {
                 Peer *other = list_entry(link, Peer, link);
 
                 if (other == peer || !other->session ||
-                    !process_is_same(&other->credentials, &peer->credentials))
+                    !process_is_same(&other->credentials, &peer->credentials) ||
+                    intake_is_silent(&other->intake))
                         continue;
                 r = intake_drain(&other->intake, other->session, peer_now_unix_ns());
                 if (r == INTAKE_E_END && !other->intake.said_bye)
