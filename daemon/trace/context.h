@@ -39,8 +39,10 @@ struct Context {
         List pending_link; /* session.pending_contexts */
 };
 
-/* Has the processor fetch what a span needs of it; NULL: of none. */
+/* Has the processor fetch what a span needs of it, if it has one. */
 static inline void context_prefetch(const Context *context) {
+        if (!context)
+                return;
         __builtin_prefetch(context);
         __builtin_prefetch((const char *)context + 64);
 }

@@ -224,7 +224,7 @@ static int snapshot_context(SnapshotRun *run, Context *context) {
         PbWriter body;
         int r;
 
-        if (!context->known || !fragments->n_fragments)
+        if (!context->known)
                 return 0; /* what waits for a START is dropped soon without one */
         if (run->measures)
                 return snapshot_measure(run, fragments->n_bytes);
