@@ -215,6 +215,8 @@ static int journal_make_spares(Journal *journal, unsigned n) {
                                 name++;
                 if (segment_make(&journal->spares[journal->n_spares], journal->folder, name))
                         return JOURNAL_E_SPACE;
+                if (journal->n_segments) /* else those at hand may last long */
+                        segment_populate(&journal->spares[journal->n_spares]);
                 journal->n_spares++;
         }
         return 0;
@@ -248,8 +250,6 @@ static int journal_open_segment(Journal *journal, JournalRoom room) {
                                                               JOURNAL_CHECKPOINT_MAX);
         segment_begin(&segment, journal->next_number, journal->options.key, journal->next_sequence,
                       checkpoint_size);
-        if (journal->n_segments) /* where there is little to write, the first one lasts long */
-                segment_populate(&segment);
         block_end(&segment);
         if (segment_rename(journal->folder, name, SEGMENT_SUFFIX_SPARE, segment.number,
                            SEGMENT_SUFFIX)) {
