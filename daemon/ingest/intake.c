@@ -37,21 +37,24 @@ static size_t intake_unread(const Intake *intake) {
         return ioctl(intake->fd, FIONREAD, &n) == 0 && n > 0 ? (size_t)n : 0;
 }
 
-static bool intake_is_at_end(const Intake *intake) {
+/* As recv() would return, of one byte. */
+static ssize_t intake_peek(const Intake *intake) {
         char byte;
+
+        return recv(intake->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+}
+
+static bool intake_is_at_end(const Intake *intake) {
         ssize_t n;
 
         if (intake->fd < 0)
                 return false;
-        n = recv(intake->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        n = intake_peek(intake);
         return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 bool intake_is_silent(const Intake *intake) {
-        char byte;
-
-        return intake->fd >= 0 && recv(intake->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-               errno == EAGAIN;
+        return intake->fd >= 0 && intake_peek(intake) < 0 && errno == EAGAIN;
 }
 
 /*

@@ -137,7 +137,7 @@ static int batch_compare(const void *ap, const void *bp) {
 /* Takes objects from the cursor on until the request is full. */
 static int batch_collect(BatchEncoder *encoder, const Batch *batch, BatchCursor *cursor) {
         size_t size = 0, scope_size = 0;
-        uint64_t group = UINT64_MAX; /* of the item before; of none */
+        uint64_t group = 0; /* of the item before; there is no session 0 */
         int r;
 
         r = batch_encoder_begin(encoder, batch->n_objects - cursor->next + 1);
@@ -147,10 +147,7 @@ static int batch_collect(BatchEncoder *encoder, const Batch *batch, BatchCursor 
                 BatchItem *item = &encoder->items[encoder->n_items];
                 Object *object = batch->objects[cursor->next];
 
-                if (cursor->next + 2 * OBJECT_AHEAD < batch->n_objects)
-                        object_prefetch(batch->objects[cursor->next + 2 * OBJECT_AHEAD]);
-                if (cursor->next + OBJECT_AHEAD < batch->n_objects)
-                        context_prefetch(batch->objects[cursor->next + OBJECT_AHEAD]->context);
+                context_prefetch_walk(batch->objects, batch->n_objects, cursor->next);
                 *item = (BatchItem){.object = object,
                                     .group = batch_group(object),
                                     .order = encoder->n_items};
@@ -166,7 +163,7 @@ static int batch_collect(BatchEncoder *encoder, const Batch *batch, BatchCursor 
                 size += scope_size;
                 if (size > BATCH_REQUEST_MAX && encoder->n_items)
                         return 0;
-                if (encoder->n_items && item->group < group)
+                if (item->group < group)
                         encoder->in_order = false;
                 group = item->group;
                 encoder->n_items++;

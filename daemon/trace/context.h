@@ -47,6 +47,14 @@ static inline void context_prefetch(const Context *context) {
         __builtin_prefetch((const char *)context + 64);
 }
 
+/* The same for a walk over objects that is at `i`: of those ahead, and then of their contexts. */
+static inline void context_prefetch_walk(Object *const *objects, size_t n, size_t i) {
+        if (i + 2 * OBJECT_AHEAD < n)
+                object_prefetch(objects[i + 2 * OBJECT_AHEAD]);
+        if (i + OBJECT_AHEAD < n)
+                context_prefetch(objects[i + OBJECT_AHEAD]->context);
+}
+
 /* Whether a Context's bytes may be taken: strings, ids, tags. 0 or VALIDATE_E_*. */
 int context_validate(const uint8_t *data, size_t size);
 

@@ -283,35 +283,35 @@ static void recorder_refuse(Recorder *recorder, Session *session, uint8_t *at, R
         recorder_read_refused(recorder, session, &header);
 }
 
-/*
- * A look at the record at `offset`, whose turn comes soon: where the maps have what it names is
- * fetched. Returns where the next one stands.
- */
-static size_t recorder_look_ahead(const Session *session, const JournalBlock *block,
-                                  size_t offset) {
+/* The header of the record at *offsetp, which moves on to the next one; false: there is none. */
+static bool recorder_look(RecordHeader *headerp, const JournalBlock *block, size_t *offsetp) {
+        if (*offsetp >= block->size)
+                return false;
+        *headerp = record_header_read(block->records + *offsetp);
+        *offsetp += record_stride(headerp->size);
+        return true;
+}
+
+/* A look at a record whose turn comes soon: where the maps have what it names is fetched. */
+static void recorder_look_ahead(const Session *session, const JournalBlock *block,
+                                size_t *offsetp) {
         RecordHeader header;
 
-        if (offset >= block->size)
-                return offset;
-        header = record_header_read(block->records + offset);
+        if (!recorder_look(&header, block, offsetp))
+                return;
         if (header.type == RECORD_SPAN)
                 map_prefetch(&session->spans, header.id);
         if (header.context)
                 map_prefetch(&session->contexts, header.context);
-        return offset + record_stride(header.size);
 }
 
 /* The second look, at what stands there: a context may not have been named for long. */
-static size_t recorder_look_again(const Session *session, const JournalBlock *block,
-                                  size_t offset) {
+static void recorder_look_again(const Session *session, const JournalBlock *block,
+                                size_t *offsetp) {
         RecordHeader header;
 
-        if (offset >= block->size)
-                return offset;
-        header = record_header_read(block->records + offset);
-        if (header.context)
+        if (recorder_look(&header, block, offsetp) && header.context)
                 context_prefetch(map_find(&session->contexts, header.context));
-        return offset + record_stride(header.size);
 }
 
 /*
@@ -340,9 +340,9 @@ int recorder_take(Recorder *recorder, Session *session, JournalBlock *block) {
 
         chains_set_time(recorder->chains, block->time_unix_ns);
         for (unsigned i = 0; i < 2 * RECORDER_AHEAD; i++)
-                first_look = recorder_look_ahead(session, block, first_look);
+                recorder_look_ahead(session, block, &first_look);
         for (unsigned i = 0; i < RECORDER_AHEAD; i++)
-                second_look = recorder_look_again(session, block, second_look);
+                recorder_look_again(session, block, &second_look);
 
         while (from < block->size) {
                 RecordHeader header = record_header_read(block->records + from);
@@ -351,8 +351,8 @@ int recorder_take(Recorder *recorder, Session *session, JournalBlock *block) {
                 ValidateSummary summary;
                 RecordVerdict verdict;
 
-                first_look = recorder_look_ahead(session, block, first_look);
-                second_look = recorder_look_again(session, block, second_look);
+                recorder_look_ahead(session, block, &first_look);
+                recorder_look_again(session, block, &second_look);
                 if (!recorder_is_data(header.type)) {
                         from += stride;
                         continue;

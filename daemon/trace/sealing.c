@@ -79,13 +79,9 @@ void recorder_drop_batch(Recorder *recorder, Batch *batch) {
                 Object *object = batch->objects[i];
                 Session *session = object->session;
 
-                if (i + 2 * OBJECT_AHEAD < batch->n_objects)
-                        object_prefetch(batch->objects[i + 2 * OBJECT_AHEAD]);
-                if (i + OBJECT_AHEAD < batch->n_objects) {
-                        context_prefetch(batch->objects[i + OBJECT_AHEAD]->context);
-                        if (batch->signal == BATCH_TRACES)
-                                span_prefetch_slot(span_of(batch->objects[i + OBJECT_AHEAD]));
-                }
+                context_prefetch_walk(batch->objects, batch->n_objects, i);
+                if (i + OBJECT_AHEAD < batch->n_objects && batch->signal == BATCH_TRACES)
+                        span_prefetch_slot(span_of(batch->objects[i + OBJECT_AHEAD]));
                 if (batch->signal == BATCH_TRACES)
                         span_free(span_of(object));
                 else
