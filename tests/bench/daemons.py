@@ -49,6 +49,11 @@ def cores():
     return {here[0]}, {here[-1]}
 
 
+def let_roam(process):
+    """On all cores that there are."""
+    os.sched_setaffinity(process.pid, cores()[0] | cores()[1])
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

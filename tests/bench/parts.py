@@ -5,9 +5,10 @@
 import json
 import os
 import subprocess
+from contextlib import nullcontext
 from functools import partial
 
-from daemons import cores, resident_kib
+from daemons import cores, let_roam, resident_kib
 from table import interleave, median, number, ratio, spread, table
 
 NS_A_US = 1000
@@ -81,7 +82,8 @@ def caller_environment(bench, name, different):
     return environment
 
 
-def caller_run(bench, name, row, n_spans):
+def caller_run(bench, name, row, n_spans, under=()):
+    """`under`: a command that runs it."""
     _, case, n_threads, different = row
     if different == "no daemon" and name != "libcatena":
         return None  # they have none
@@ -95,8 +97,8 @@ def caller_run(bench, name, row, n_spans):
         command += ["--attributes", case[-1], "--threads", n_threads, "--spans", n_spans]
     else:
         command += [case, n_threads, n_spans, CALLER_BURST // n_threads]
-    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, check=True,
-                          env=caller_environment(bench, name, different), text=True)
+    done = subprocess.run([str(part) for part in [*under, *command]], stdout=subprocess.PIPE,
+                          check=True, env=caller_environment(bench, name, different), text=True)
     if name == "minimal program":
         return {"ns": float(done.stdout.split()[1]), "dropped": 0}
     return json.loads(done.stdout)
@@ -105,7 +107,7 @@ def caller_run(bench, name, row, n_spans):
 def caller(bench, sizes):
     names = [name for name in CALLER_NAMES if caller_command(bench, name)]
     for process, _ in (bench.start_catenad("none"), bench.start_minimal("none")):
-        os.sched_setaffinity(process.pid, cores()[0] | cores()[1])
+        let_roam(process)
     transport = caller_run(bench, "libcatena", CALLER_CASES[0], CALLER_BURST)["transport"]
     if transport == "socket":
         names.remove(SOCKET)
@@ -156,13 +158,15 @@ DAEMON_CASES = [  # name, which, kind of span, options of the load
 ]
 
 
-def daemon_run(bench, row, compression, n_spans):
+def daemon_run(bench, row, compression, n_spans, watched=lambda process: nullcontext()):
+    """`watched`: makes the context of what is measured."""
     _, which, kind, options = row
     options = ["--kind", kind, *options] if kind else options
     process, target = getattr(bench, f"start_{which}")(compression)
     idle_kib, _ = resident_kib(process)
     bench.load(process, target, n_spans // 10, *options)
-    result = bench.load(process, target, n_spans, *options)
+    with watched(process):
+        result = bench.load(process, target, n_spans, *options)
     bench.stop(process)
     return {**result, "idle_kib": idle_kib}
 
@@ -363,7 +367,3 @@ def at_rest(bench, n_clients, sizes):
     own_kib = result["rest_kib"] - result["rest_shared_kib"]
     return [n_clients, number(result["rest_kib"] / KIB_A_MIB), number(own_kib / KIB_A_MIB),
             number(result["rest_cpu_ns"] / 1e6)]
-
-
-PARTS = {"caller": caller, "daemon": daemon, "scale": scale, "latency": latency,
-         "tail": tail, "memory": memory}

@@ -2,19 +2,21 @@
 
 """Where the time goes: samples of perf, added up by area."""
 
-import os
 import re
 import shutil
 import signal
 import subprocess
 import time
 from collections import Counter
+from contextlib import contextmanager
+from functools import partial
 
-from daemons import cores
-from parts import ARENA, caller_command, caller_environment
+from daemons import let_roam
+from parts import CALLER_CASES, DAEMON_CASES, caller_run, daemon_run
 from table import number, table
 
 HZ = 2000
+RECORD = ("perf", "record", "-q", "-g", "-F", str(HZ), "-e")
 ATTACH_S = 0.5
 OTHER = "other"
 
@@ -50,13 +52,9 @@ CALLER_AREAS = [
 ]
 
 
-def perf():
-    return shutil.which("perf")
-
-
 def samples(data):
     """For each sample the functions on its way, the innermost first, each with its file."""
-    done = subprocess.run([perf(), "script", "-i", data, "-F", "ip,sym,dso"], check=True,
+    done = subprocess.run(["perf", "script", "-i", data, "-F", "ip,sym,dso"], check=True,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     for sample in done.stdout.split("\n\n"):
         frames = [line.split(None, 1)[1] for line in sample.splitlines() if line.strip()]
@@ -76,36 +74,29 @@ def shares(data, areas):
     return {name: n / counts.total() for name, n in counts.items()}
 
 
-def daemon_profile(bench, which, compression, n_spans):
-    """The ns of a span by area."""
-    data, options = bench.folder / "perf.data", ["--kind", "joined"]
-    options += ARENA if which == "catenad" else ("--a-send", 1000)
-    process, target = getattr(bench, f"start_{which}")(compression)
-    bench.load(process, target, n_spans // 10, *options)
-    recorder = subprocess.Popen(
-        [perf(), "record", "-q", "-g", "-e", "cpu-clock", "-F", str(HZ), "-o", data, "-p",
-         str(process.pid)], stderr=subprocess.DEVNULL)
+@contextmanager
+def recording(data, process):
+    recorder = subprocess.Popen([*RECORD, "cpu-clock", "-o", data, "-p", str(process.pid)],
+                                stderr=subprocess.DEVNULL)
     time.sleep(ATTACH_S)
-    result = bench.load(process, target, n_spans, *options)
+    yield
     recorder.send_signal(signal.SIGINT)
     recorder.wait()
-    bench.stop(process)
+
+
+def daemon_profile(bench, row, compression, n_spans):
+    """The ns of a span by area."""
+    data = bench.folder / "perf.data"
+    result = daemon_run(bench, row, compression, n_spans, partial(recording, data))
     cost_ns = result["cpu_ns"] / result["arrived"]
     return {name: share * cost_ns for name, share in shares(data, DAEMON_AREAS).items()}
 
 
-def caller_profile(bench, name, case, n_spans):
+def caller_profile(bench, name, row, n_spans):
     """The same of the thread that makes spans, outside of the kernel."""
-    data, command = bench.folder / "perf.data", caller_command(bench, name)
-    command += (["--attributes", case[-1], "--threads", 1, "--spans", n_spans]
-                if name == "minimal program" else [case, 1, n_spans, 1024])
-    done = subprocess.run(
-        [perf(), "record", "-q", "-g", "-e", "cpu-clock:u", "-F", str(HZ), "-o", data,
-         *(str(part) for part in command)],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True,
-        env=caller_environment(bench, name, None))
-    cost_ns = float(re.search(r'(?:ns_per_span |"ns":)([0-9.]+)', done.stdout)[1])
-    return {name: share * cost_ns for name, share in shares(data, CALLER_AREAS).items()}
+    data = bench.folder / "perf.data"
+    result = caller_run(bench, name, row, n_spans, [*RECORD, "cpu-clock:u", "-o", data])
+    return {name: share * result["ns"] for name, share in shares(data, CALLER_AREAS).items()}
 
 
 def profile_table(columns, areas):
@@ -116,21 +107,24 @@ def profile_table(columns, areas):
     return table(["ns a span", *columns], rows)
 
 
+def of(cases, name):
+    return next(case for case in cases if case[0] == name)
+
+
 def profile(bench, sizes):
     head = "## Where the time goes\n\n"
-    if not perf():
+    if not shutil.which("perf"):
         return head + "Left out: perf is missing.\n"
     daemons = {
-        name: daemon_profile(bench, which, compression, sizes.daemon_spans)
-        for name, which, compression in (
-            ("catenad", "catenad", "none"), ("catenad, gzip", "catenad", "gzip"),
-            ("minimal program", "minimal", "none"), ("minimal program, gzip", "minimal", "gzip"))
+        name + said: daemon_profile(bench, row, compression, sizes.daemon_spans)
+        for name, row in (("catenad", of(DAEMON_CASES, "catenad, joined by copy")),
+                          ("minimal program", of(DAEMON_CASES, "minimal program, 32 KiB a send")))
+        for said, compression in (("", "none"), (", gzip", "gzip"))
     }
-    process, _ = bench.start_catenad("none")
-    os.sched_setaffinity(process.pid, cores()[0] | cores()[1])
+    let_roam(bench.start_catenad("none")[0])
     callers = {
-        f"{name}, {said}": caller_profile(bench, name, case, sizes.caller_spans)
-        for case, said in (("span0", "no attributes"), ("span5", "5"))
+        f"{name}, {said}": caller_profile(bench, name, of(CALLER_CASES, said), sizes.caller_spans)
+        for said in ("no attributes", "5 attributes")
         for name in ("libcatena", "minimal program")
     }
     return (
